@@ -1,0 +1,36 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check bench clean help
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+env: $(STAMP) ## the virtual environment, from pyproject.toml and constraints.txt
+
+demo: $(STAMP) ## sample media -> analysis -> tables -> HTML report, under demo/
+	$(BIN)/mediaml weights pull defaults
+	$(BIN)/python -m sample_media.assemble demo/media
+	$(BIN)/mediaml analyze demo/media --out demo/lake
+	$(BIN)/mediaml tables list demo/lake
+	$(BIN)/mediaml report demo/lake --out demo/report.html
+
+test: $(STAMP) ## the whole test suite
+	$(BIN)/mediaml weights pull defaults
+	scripts/test
+
+check: $(STAMP) ## ruff, pyright, import-linter
+	scripts/check
+
+bench: $(STAMP) ## every benchmark, side by side with its peers
+	$(BIN)/python -m benchmarks.all
+
+clean:
+	rm -rf demo

@@ -1,0 +1,123 @@
+"""The contract of every analyzer, and how analyzers are found.
+
+A new metric is one new file: a module anywhere below `mediaml.analyzers` (or one named by an installed package's
+`mediaml.analyzers` entry point) with an `Analyzer` subclass that has a `spec`. See docs/adding_an_analyzer.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mediaml.errors import AnalyzerError, UnknownName
+from mediaml.frames import AudioBlock, FrameBatch
+from mediaml.media import MediaInfo
+from mediaml.spec import Spec, Table
+
+Rows = Mapping[Table, Mapping[str, Sequence[Any]]]
+"""Rows for tables other than per-frame ones: table -> column -> values; the columns of a table have equal length."""
+
+
+class Analyzer(ABC):
+    """Turns a stream of batches into small columns.
+
+    Life of one object: `setup` once a worker; then for each file `start`, any number of `update`, one `finish`. `finish`
+    leaves the object ready for the next `start`. An exception from any of them costs this analyzer's result for this file
+    and nothing else; the engine then makes a new object.
+    """
+
+    spec: ClassVar[Spec]
+
+    @property
+    def parameters(self) -> Mapping[str, str | int | float | bool]:
+        """Settings that change values; part of the idempotency key. Analyzers without settings keep the empty default."""
+        return {}
+
+    def setup(self, device: torch.device) -> None:
+        """Once a worker: load weights, import what is heavy."""
+        self.device = device
+
+    def start(self, media: MediaInfo) -> None:
+        """Before a file's first batch: facts that do not come with frames. Must not read the file."""
+
+    @abstractmethod
+    def update(self, batch: Any) -> Mapping[str, Tensor]:
+        """One `FrameBatch` (or `AudioBlock`) in; per-frame columns out: (N,) or (N, D) tensors on the batch's device.
+
+        Gives exactly the columns of `spec.columns(Table.FRAMES)`, and of `Table.EMBEDDINGS` where each frame has a vector;
+        {} for analyzers that only give rows in `finish`. No I/O, no copy to the host for its own output, the input is not
+        modified. Audio analyzers return {} and give their rows in `finish`.
+        """
+
+    def finish(self) -> Rows:
+        """Rows for shots, spans, series, the whole file; resets the state."""
+        return {}
+
+
+class FrameAnalyzer(Analyzer):
+    """An analyzer of pictures: `update` takes a FrameBatch."""
+
+    @abstractmethod
+    def update(self, batch: FrameBatch) -> Mapping[str, Tensor]: ...
+
+
+class AudioAnalyzer(Analyzer):
+    """An analyzer of sound: `update` takes an AudioBlock."""
+
+    @abstractmethod
+    def update(self, batch: AudioBlock) -> Mapping[str, Tensor]: ...
+
+
+@cache
+def registry() -> Mapping[str, type[Analyzer]]:
+    """name -> class, for every analyzer in this package and in `mediaml.analyzers` entry points, sorted by name."""
+    import mediaml.analyzers as package
+
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+    for point in entry_points(group="mediaml.analyzers"):
+        point.load()
+    found: dict[str, type[Analyzer]] = {}
+    for cls in _concrete(Analyzer):
+        other = found.setdefault(cls.spec.name, cls)
+        if other is not cls:
+            raise AnalyzerError(cls.spec.name, f"declared by both {other.__module__} and {cls.__module__}")
+    return dict(sorted(found.items()))
+
+
+def _concrete(base: type[Analyzer]) -> list[type[Analyzer]]:
+    found = [base] if "spec" in vars(base) else []
+    for sub in base.__subclasses__():
+        found += _concrete(sub)
+    return found
+
+
+def select(names: Sequence[str] | None = None) -> list[type[Analyzer]]:
+    """Classes by analyzer or group name; None gives every default one. "-name" takes one away.
+
+    Raises UnknownName with near matches.
+    """
+    known = registry()
+    groups = {g for c in known.values() for g in c.spec.groups}
+    chosen: dict[str, type[Analyzer]] = {}
+    if not names or all(n.startswith("-") for n in names):
+        chosen = {n: c for n, c in known.items() if c.spec.default}
+    for name in names or ():
+        bare = name.removeprefix("-")
+        hits = [n for n, c in known.items() if bare in (n, "all") or bare in c.spec.groups]
+        if not hits:
+            raise UnknownName("analyzer", bare, [*known, *groups, "all"])
+        for hit in hits:
+            if name.startswith("-"):
+                chosen.pop(hit, None)
+            else:
+                chosen[hit] = known[hit]
+    return [chosen[n] for n in sorted(chosen)]
