@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -57,6 +57,7 @@ class Planes:
         return Planes(self.y.to(device, non_blocking=True), move(self.u), move(self.v), self.bit_depth)
 
 
+T = TypeVar("T")
 ViewMaker = Callable[["FrameBatch", View], Tensor]
 
 
@@ -83,6 +84,7 @@ class FrameBatch:
     views: dict[View, Tensor] = field(default_factory=dict)
     reference: FrameBatch | None = None
     make_view: ViewMaker | None = None
+    _shared: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self)
@@ -123,17 +125,30 @@ class FrameBatch:
             return self.planes.y
         if view not in self.views:
             if self.make_view is None:
-                raise InvalidValue(f"view {view} was not asked of the decoder; delivered: {[str(v) for v in self.views]}")
+                raise InvalidValue(
+                    f"view {view} was not asked of the decoder; delivered: {[str(v) for v in self.views]}"
+                )
             made = self.make_view(self, view)
             _check_view(view, made, len(self))
             self.views[view] = made
         return self.views[view]
 
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """An intermediate result that several analyzers of the same need use: made by the first that asks, then kept.
+
+        `key` names everything that the value depends on beside the batch itself: ("vif_scales", gain_limit).
+        """
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
 
 def _check_view(view: View, t: Tensor, n: int) -> None:
     channels = 3 if view.space == "rgb" else 1
     if t.ndim != 4 or t.shape[0] != n or t.shape[1] != channels or t.dtype not in (torch.uint8, torch.uint16):
-        raise InvalidValue(f"view {view} must be ({n}, {channels}, H, W) uint8 or uint16, not {tuple(t.shape)} {t.dtype}")
+        raise InvalidValue(
+            f"view {view} must be ({n}, {channels}, H, W) uint8 or uint16, not {tuple(t.shape)} {t.dtype}"
+        )
     if view.width and view.fit != "contain" and t.shape[2:] != (view.height, view.width):
         raise InvalidValue(f"view {view} has size {t.shape[3]}x{t.shape[2]}")
 

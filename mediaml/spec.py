@@ -31,6 +31,7 @@ class Table(StrEnum):
     SERIES = "series"  # one row a sample of a time series that is not tied to frames (loudness)
     EMBEDDINGS = "embeddings"  # one row a vector
     THUMBNAILS = "thumbnails"  # one row a small JPEG, for reports
+    TAGS = "tags"  # one row a tag of a shot or a file; derived
 
 
 @dataclass(frozen=True, slots=True)

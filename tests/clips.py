@@ -72,7 +72,9 @@ def make_clip(
             sound = out.add_stream(audio_codec, rate=audio_rate, layout=layout)
         if video is not None:
             for i, picture in enumerate(pictures):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(format=pix_fmt)
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
+                    format=pix_fmt
+                )
                 frame.pts = pts[i] if pts else i
                 frame.time_base = 1 / rate
                 out.mux(video.encode(frame))

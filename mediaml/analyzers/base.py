@@ -1,12 +1,13 @@
 """The contract of every analyzer, and how analyzers are found.
 
 A new metric is one new file: a module anywhere below `mediaml.analyzers` (or one named by an installed package's
-`mediaml.analyzers` entry point) with an `Analyzer` subclass that has a `spec`. See docs/adding_an_analyzer.md.
+`mediaml.analyzers` entry point, or by the environment variable MEDIAML_PLUGINS, comma-separated) with an `Analyzer` subclass that has a `spec`. See docs/adding_an_analyzer.md.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,8 @@ class Analyzer(ABC):
         """One `FrameBatch` (or `AudioBlock`) in; per-frame columns out: (N,) or (N, D) tensors on the batch's device.
 
         Gives exactly the columns of `spec.columns(Table.FRAMES)`, and of `Table.EMBEDDINGS` where each frame has a vector;
-        {} for analyzers that only give rows in `finish`. No I/O, no copy to the host for its own output, the input is not
+        {} for analyzers that only give rows in `finish`. NaN in a column declared nullable is written as null; in any other
+        column it is a breach of contract. No I/O, no copy to the host for its own output, the input is not
         modified. Audio analyzers return {} and give their rows in `finish`.
         """
 
@@ -78,13 +80,15 @@ class AudioAnalyzer(Analyzer):
 
 @cache
 def registry() -> Mapping[str, type[Analyzer]]:
-    """name -> class, for every analyzer in this package and in `mediaml.analyzers` entry points, sorted by name."""
+    """name -> class, for every analyzer in this package, in entry points and in plug-ins, sorted by name."""
     import mediaml.analyzers as package
 
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
     for point in entry_points(group="mediaml.analyzers"):
         point.load()
+    for name in filter(None, os.environ.get("MEDIAML_PLUGINS", "").split(",")):
+        importlib.import_module(name)
     found: dict[str, type[Analyzer]] = {}
     for cls in _concrete(Analyzer):
         other = found.setdefault(cls.spec.name, cls)

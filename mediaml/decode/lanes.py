@@ -1,0 +1,150 @@
+"""A lane collects the frames of one video need into batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mediaml.decode.colour import FrameTraits, Source, source_of, traits
+from mediaml.decode.instants import Instants
+from mediaml.decode.planes import PlaneReader
+from mediaml.decode.views import ViewMaker
+from mediaml.frames import Colour, FrameBatch, Planes
+from mediaml.media import VideoStream
+from mediaml.spec import Need, View
+
+BATCH_BYTES = 32 << 20
+BATCH_FRAMES = 32
+SMALL_PICTURE_BYTES = 32 << 10
+SMALL_BATCH_FRAMES = 128
+
+Arrays = tuple[NDArray, ...]  # one (H, W, 3) for rgb; one or three (h, w) planes
+
+
+def batch_capacity(frame_bytes: int) -> int:
+    """Frames in one batch: at most 32 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
+    frames = SMALL_BATCH_FRAMES if frame_bytes <= SMALL_PICTURE_BYTES else BATCH_FRAMES
+    return max(1, min(frames, BATCH_BYTES // max(1, frame_bytes)))
+
+
+class Pictures:
+    """Makes what lanes ask of one stream's frames; what two lanes ask of the same frame is made once."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._planes = PlaneReader()
+        self._makers: dict[View, ViewMaker] = {}
+        self._traits: FrameTraits | None = None
+        self._source: Source | None = None
+
+    def source(self, frame: av.VideoFrame) -> Source:
+        seen = traits(frame)
+        if self._source is None or seen != self._traits:
+            self._traits, self._source = seen, source_of(seen, self._stream)
+        return self._source
+
+    def make(self, view: View, frame: av.VideoFrame, source: Source) -> tuple[Arrays, int]:
+        """The arrays of `view` and their bit depth; they may be views of the frame's memory."""
+        if view.space == "rgb":
+            maker = self._makers.get(view)
+            if maker is None:
+                maker = self._makers[view] = ViewMaker(view, self._stream)
+            return (maker.make(frame, source),), 8
+        planes, depth = self._planes.read(frame, source, luma_only=view.space == "luma")
+        return tuple(planes), depth
+
+
+@dataclass(slots=True)
+class Shown:
+    """A decoded frame with its place in time. `end_seconds` is when the next frame of the stream is shown."""
+
+    frame: av.VideoFrame
+    pts_seconds: float
+    end_seconds: float
+    index: int
+    source: Source
+    made: dict[View, tuple[Arrays, int]] = field(default_factory=dict)
+
+    def picture(self, view: View, pictures: Pictures) -> tuple[Arrays, int]:
+        found = self.made.get(view)
+        if found is None:
+            found = self.made[view] = pictures.make(view, self.frame, self.source)
+        return found
+
+
+class _Batch:
+    """Preallocated room for one batch's frames, all of equal shape, depth and colour."""
+
+    def __init__(self, arrays: Arrays, depth: int, colour: Colour) -> None:
+        self.key = _signature(arrays, depth, colour)
+        self.depth = depth
+        self.colour = colour
+        self.capacity = batch_capacity(sum(a.nbytes for a in arrays))
+        self.room = [np.empty((self.capacity, *a.shape), a.dtype) for a in arrays]
+        self.facts: list[tuple[float, float, int, bool]] = []
+
+    def add(self, arrays: Arrays, shown: Shown) -> None:
+        n = len(self.facts)
+        for room, array in zip(self.room, arrays, strict=True):
+            room[n] = array
+        duration = shown.end_seconds - shown.pts_seconds
+        self.facts.append((shown.pts_seconds, duration, shown.index, bool(shown.frame.key_frame)))
+
+    def freeze(self, view: View) -> FrameBatch:
+        n = len(self.facts)
+        pts, duration, index, key = zip(*self.facts, strict=True)
+        tensors = [torch.from_numpy(room[:n] if 2 * n > self.capacity else room[:n].copy()) for room in self.room]
+        planes, views = None, {}
+        if view.space == "rgb":
+            views[view] = tensors[0].permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
+        else:  # (N, 1, h, w) each; a luma view is planes without chroma, so that its bit depth is known
+            y, *chroma = (t[:, None] for t in tensors)
+            planes = Planes(y, chroma[0] if chroma else None, chroma[1] if chroma else None, self.depth)
+        return FrameBatch(
+            pts_seconds=torch.tensor(pts, dtype=torch.float64),
+            duration_seconds=torch.tensor(duration, dtype=torch.float64),
+            frame_index=torch.tensor(index, dtype=torch.int64),
+            key_frame=torch.tensor(key, dtype=torch.bool),
+            colour=self.colour,
+            planes=planes,
+            views=views,
+        )
+
+
+class Lane:
+    """One need: which frames it takes, and the batch that is being filled."""
+
+    def __init__(self, need: Need, slack_seconds: float) -> None:
+        if not isinstance(need.view, View):
+            raise TypeError(f"{need} is not a video need")
+        self.need = need
+        self.view = need.view
+        self.instants = Instants(need.fps, slack_seconds)
+        self.delivered = 0
+        self._batch: _Batch | None = None
+
+    def take(self, shown: Shown, pictures: Pictures) -> list[FrameBatch]:
+        """Adds the frame; gives the batches that this completes (none, one, or two where the picture changed)."""
+        arrays, depth = shown.picture(self.view, pictures)
+        done: list[FrameBatch] = []
+        batch = self._batch
+        if batch is not None and batch.key != _signature(arrays, depth, shown.source.colour):
+            done += self.flush()
+            batch = None
+        if batch is None:
+            batch = self._batch = _Batch(arrays, depth, shown.source.colour)
+        batch.add(arrays, shown)
+        self.delivered += 1
+        return done + self.flush() if len(batch.facts) == batch.capacity else done
+
+    def flush(self) -> list[FrameBatch]:
+        batch, self._batch = self._batch, None
+        return [] if batch is None else [batch.freeze(self.view)]
+
+
+def _signature(arrays: Arrays, depth: int, colour: Colour) -> tuple:
+    return (depth, colour, *(a.shape for a in arrays))

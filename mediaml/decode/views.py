@@ -1,0 +1,183 @@
+"""RGB views of decoded frames on the CPU, through one reused swscale context a view.
+
+Geometry, in display orientation: the sample aspect ratio is applied by swscale's own scaling, "cover" crops the centre
+after scaling, then the mirror and the rotation are applied to the small picture.
+
+Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction, so it is almost free and
+aliases when it shrinks a lot; "bilinear", "bicubic" and "area" widen with the ratio and do not. All but "fast_bilinear"
+run with accurate rounding and full chroma interpolation.
+
+Colour: the matrix and range of the frame, 8-bit full-range R'G'B' out; alpha is dropped, not blended. HDR (PQ, HLG) is
+tone-mapped at the view's size from 16-bit R'G'B' (tonemap.py); SDR pictures keep their transfer and primaries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from mediaml.decode.colour import Source
+from mediaml.decode.planes import plane_array
+from mediaml.decode.tonemap import ToneMap
+from mediaml.media import VideoStream
+from mediaml.spec import View
+
+Picture = NDArray[np.uint8]  # (H, W, 3)
+
+_ACCURATE = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_FILTERS = {
+    "fast_bilinear": Interpolation.FAST_BILINEAR,
+    "bilinear": Interpolation.BILINEAR | _ACCURATE,
+    "bicubic": Interpolation.BICUBIC | _ACCURATE,
+    "area": Interpolation.AREA | _ACCURATE,
+}
+_COVER_EXCESS = 16  # a cover that would scale to more than this times its own area crops before it scales
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """scaled (w, h): what swscale makes, before the turn. crop (x, y, w, h): of the scaled picture. size (w, h): the view."""
+
+    scaled: tuple[int, int]
+    crop: tuple[int, int, int, int] | None
+    size: tuple[int, int]
+
+
+def display_size(width: int, height: int, aspect: Fraction, rotation_degrees: int) -> tuple[int, int]:
+    """(w, h) on screen: the sample aspect ratio widens or narrows the picture, then it is turned."""
+    width = max(1, round(width * aspect)) if aspect > 0 else width
+    return (height, width) if rotation_degrees in (90, 270) else (width, height)
+
+
+def geometry(view: View, width: int, height: int, aspect: Fraction, rotation_degrees: int) -> Geometry:
+    """The sizes for an rgb view of a decoded picture of `width` x `height`."""
+    shown = display_size(width, height, aspect, rotation_degrees)
+    turned = rotation_degrees in (90, 270)
+    size = shown if view.width is None or view.height is None else (view.width, view.height)
+    scaled, crop = size, None
+    if view.fit != "stretch":
+        ratios = (size[0] / shown[0], size[1] / shown[1])
+        ratio = max(ratios) if view.fit == "cover" else min(ratios)
+        scaled = (max(1, round(shown[0] * ratio)), max(1, round(shown[1] * ratio)))
+        if view.fit == "contain":
+            size = scaled = (min(scaled[0], size[0]), min(scaled[1], size[1]))
+        else:
+            scaled = (max(scaled[0], size[0]), max(scaled[1], size[1]))
+    if turned:
+        scaled = (scaled[1], scaled[0])
+    inner = (size[1], size[0]) if turned else size
+    if scaled != inner:
+        crop = ((scaled[0] - inner[0]) // 2, (scaled[1] - inner[1]) // 2, *inner)
+    return Geometry(scaled, crop, size)
+
+
+class ViewMaker:
+    """Makes one view of one stream's frames. Not thread-safe: it belongs to the stream's decode thread."""
+
+    def __init__(self, view: View, stream: VideoStream) -> None:
+        self.view = view
+        self._stream = stream
+        self._scaler = VideoReformatter()
+        self._pre = VideoReformatter()
+        self._flags = _FILTERS[view.filter]
+        self._size: tuple[int, int] | None = None
+        self._geometry = Geometry((1, 1), None, (1, 1))
+        self._source: Source | None = None
+        self._tone: ToneMap | None = None
+        self._grey: NDArray[np.uint8] | None = None
+
+    def make(self, frame: av.VideoFrame, source: Source) -> Picture:
+        """(H, W, 3) uint8 R'G'B', full range; may be a view of a larger array."""
+        if source is not self._source:
+            self._prepare(source)
+        planned = self._geometry
+        scaled, crop = planned.scaled, planned.crop
+        if crop and scaled[0] * scaled[1] > _COVER_EXCESS * crop[2] * crop[3]:
+            frame, scaled, crop = self._crop_first(frame, source, planned)
+        picture = self._scale(frame, source, scaled)
+        if crop:
+            x, y, w, h = crop
+            picture = picture[y : y + h, x : x + w]
+        if self._tone is not None:
+            picture = self._tone(picture)
+        elif self._grey is not None:
+            picture = self._grey[picture]
+        return self._turn(picture)
+
+    def _prepare(self, source: Source) -> None:
+        stream = self._stream
+        seen = source.traits
+        self._geometry = geometry(
+            self.view, seen.width, seen.height, stream.sample_aspect_ratio, stream.rotation_degrees
+        )
+        self._tone = ToneMap.of(source.colour, stream.hdr)
+        self._grey = _limited_to_full() if source.is_grey and source.colour.range == "limited" else None
+        self._source = source
+
+    def _scale(self, frame: av.VideoFrame, source: Source, size: tuple[int, int]) -> NDArray:
+        deep = self._tone is not None
+        out = self._scaler.reformat(
+            frame,
+            width=size[0],
+            height=size[1],
+            format="rgb48le" if deep else "rgb24",
+            src_colorspace=source.sws_matrix,
+            dst_colorspace=source.sws_matrix,
+            src_color_range=source.sws_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=self._flags,
+            threads=1,
+        )
+        return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], size[0], 3)
+
+    def _crop_first(
+        self, frame: av.VideoFrame, source: Source, planned: Geometry
+    ) -> tuple[av.VideoFrame, tuple[int, int], None]:
+        """For very long or tall pictures: the centre of the source, so that only it is scaled."""
+        assert planned.crop is not None
+        whole = self._pre.reformat(
+            frame,
+            format="rgb48le",
+            src_colorspace=source.sws_matrix,
+            dst_colorspace=source.sws_matrix,
+            src_color_range=source.sws_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_FILTERS["bicubic"],
+            threads=1,
+        )
+        pixels = plane_array(whole, 0, 16, samples=3).reshape(frame.height, frame.width, 3)
+        x, y, w, h = planned.crop
+        sx, sy = frame.width / planned.scaled[0], frame.height / planned.scaled[1]
+        x0, y0 = int(x * sx), int(y * sy)
+        x1, y1 = max(x0 + 1, round((x + w) * sx)), max(y0 + 1, round((y + h) * sy))
+        part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+        return av.VideoFrame.from_ndarray(part, format="rgb48le"), (w, h), None
+
+    def _turn(self, picture: Picture) -> Picture:
+        if self._stream.mirrored:
+            picture = picture[:, ::-1]
+        turns = self._stream.rotation_degrees // 90 % 4
+        return np.rot90(picture, -turns) if turns else picture
+
+
+def _limited_to_full() -> NDArray[np.uint8]:
+    """(256,) limited-range grey code values to full range."""
+    return np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+
+
+def scaled_area(view: View, stream: VideoStream) -> int:
+    """Pixels that swscale makes for one picture of `view`: what a view costs, for the plan."""
+    made = geometry(view, stream.width, stream.height, stream.sample_aspect_ratio, stream.rotation_degrees)
+    w, h = made.scaled
+    return w * h
+
+
+def view_size(view: View, stream: VideoStream) -> tuple[int, int]:
+    """(w, h) that `view` has for this stream."""
+    made = geometry(view, stream.width, stream.height, stream.sample_aspect_ratio, stream.rotation_degrees)
+    return made.size

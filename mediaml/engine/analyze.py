@@ -1,0 +1,111 @@
+"""`mediaml.analyze`: a directory of media in, a lake of tables out. Reruns do nothing that was done before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mediaml import weights
+from mediaml.analyzers.base import Analyzer, select
+from mediaml.decode.discover import Discovery, find_media
+from mediaml.engine.analysis_run import AnalysisRun, RunSummary
+from mediaml.engine.progress import RunProgress, SilentProgress
+from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, Settings, choose_device
+from mediaml.errors import InvalidValue, WeightsAbsent
+from mediaml.tables import Lake
+
+PathLike = str | os.PathLike[str]
+
+
+def analyze(
+    paths: PathLike | Iterable[PathLike],
+    out: PathLike,
+    *,
+    analyzers: Sequence[str] | None = None,
+    workers: int | None = None,
+    device: DeviceName = "auto",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    recursive: bool = True,
+    retry_errors: bool = False,
+    file_timeout_seconds: float | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    derive: bool = True,
+    progress: RunProgress | None = None,
+) -> Lake:
+    """Analyzes files and directories into the lake at `out` (made if absent) and gives the lake back.
+
+    Every file is decoded once for all analyzers. What the lake already holds (same content, same analyzer version, same
+    settings and weights) is not computed again, whatever the file is called now. A file that fails costs an `errors` row.
+
+    Args:
+        paths: files and directories; directories are searched for media, `~` is expanded.
+        analyzers: names or groups (`mediaml.analyzers.base.select`); None for the default set; "-name" leaves one out.
+        workers: processes, a file each; None for one a core; 0 for the calling process.
+        include, exclude: glob patterns on names or on paths below the directory given.
+        derive: whether tags, shot summaries and joint embeddings are derived afterwards (nothing is decoded for that).
+
+    Raises:
+        UsageError, WeightsError, LakeError before the first decode; nothing because of a file.
+    """
+    given: dict[str, Any] = {} if workers is None else {"workers": workers}
+    settings = Settings(
+        lake=Path(out).expanduser(),
+        analyzers=tuple(c.spec.name for c in select(analyzers)),
+        device=device,
+        file_timeout_seconds=file_timeout_seconds,
+        max_pixels=max_pixels,
+        retry_errors=retry_errors,
+        **given,
+    )
+    found = discover(paths, include, exclude, recursive)
+    return run_analysis(found, settings, derive=derive, progress=progress or SilentProgress())[0]
+
+
+def discover(
+    paths: PathLike | Iterable[PathLike],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    recursive: bool = True,
+) -> Discovery:
+    """The media files below `paths`. Raises UsageError where nothing was named at all."""
+    roots = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not roots:
+        raise InvalidValue("no file or directory was named")
+    return find_media([Path(p).expanduser() for p in roots], include=include, exclude=exclude, recursive=recursive)
+
+
+def run_analysis(
+    discovery: Discovery, settings: Settings, *, derive: bool, progress: RunProgress
+) -> tuple[Lake, RunSummary]:
+    """`analyze` with everything resolved; also gives the summary of the run. Ctrl-C ends it early and leaves a valid lake."""
+    check_weights(select(settings.analyzers))
+    choose_device(settings.device)
+    run = AnalysisRun(Lake.open(settings.lake, create=True), settings, discovery)
+    with progress:
+        try:
+            run.execute(progress)
+            if derive and not run.summary.interrupted:
+                from mediaml.derive import derive as derive_tables
+
+                progress.note("deriving tags, shot summaries and joint embeddings")
+                derive_tables(run.lake)
+        finally:
+            run.record()
+    return run.lake, run.summary
+
+
+def check_weights(analyzers: Sequence[type[Analyzer]]) -> None:
+    """Refuses early: raises WeightsAbsent naming every weight that is not on this machine and the command that brings it."""
+    absent: dict[str, list[str]] = {}
+    for cls in analyzers:
+        for name in cls.spec.weights:
+            try:
+                weights.resolve(name)
+            except WeightsAbsent:
+                absent.setdefault(name, []).append(cls.spec.name)
+    if absent:
+        users = ", ".join(f"{name} (for {' and '.join(who)})" for name, who in absent.items())
+        raise WeightsAbsent(f"weights absent: {users}; run: mediaml weights pull {' '.join(absent)}")

@@ -1,0 +1,214 @@
+"""What is done with one file, whoever runs it: identify, ask what is wanted, decode once, stage the rows."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mediaml.analyzers.base import Analyzer, registry
+from mediaml.decode.identity import content_sha256
+from mediaml.decode.probe import probe
+from mediaml.engine.decode_facts import decode_rows
+from mediaml.engine.run import MediaOutcome, Progress, run_media
+from mediaml.engine.runner import analyzer_hash, silence_torch_threads
+from mediaml.engine.settings import Settings, choose_device
+from mediaml.errors import ContractBreach, MediaEmpty, MediaError, MediaMissing, MediaUnreadable
+from mediaml.media import MediaInfo
+from mediaml.tables import Lake
+from mediaml.tables.rows import AnalyzerRows, ErrorRow, MediaRows, PathRow
+from mediaml.tables.writer import Staged
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """A file to look at; `known_media_id` is set where the lake knows this path, size and modification time."""
+
+    path: Path
+    known_media_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which content a path holds."""
+
+    path: Path
+    media_id: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class FileResult:
+    """What the caller commits and reports."""
+
+    path: Path
+    staged: Staged
+    frames: int = 0
+    wall_seconds: float = 0.0
+    media_seconds: float = 0.0
+    analyzers_run: int = 0
+    errors: list[ErrorRow] = field(default_factory=list)
+    analyzer_seconds: dict[str, float] = field(default_factory=dict)
+
+
+Decide = Callable[[Identity], Sequence[str]]
+"""Identity -> the analyzers still wanted for this content; () where it is known, or in another worker's hands."""
+
+
+class FileWorker:
+    """Keeps the models of one process and works through files one by one."""
+
+    def __init__(self, settings: Settings) -> None:
+        import torch
+
+        self.settings = settings
+        self.device = torch.device(choose_device(settings.device))
+        silence_torch_threads(settings.torch_threads)
+        self.lake = Lake.open(settings.lake, create=True)
+        self._ready: dict[str, Analyzer] = {}
+
+    def process(self, task: FileTask, decide: Decide, progress: Progress | None = None) -> FileResult:
+        """One file from path to staged rows. Only faults of the lake are raised; the file's become error rows."""
+        try:
+            identity = identify(task)
+        except MediaError as error:
+            return failed_file(self.lake, task.path, error)
+        wanted = decide(identity)
+        if not wanted:
+            return FileResult(task.path, stage(self.lake, identity))
+        try:
+            media = probe(task.path)
+        except MediaError as error:
+            keys = [AnalyzerRows(a.spec.id, analyzer_hash(a), status="failed") for a in self._made(wanted)]
+            return failed_file(self.lake, task.path, error, identity, keys)
+        return self._analyze(identity, media, wanted, progress)
+
+    def _analyze(
+        self, identity: Identity, media: MediaInfo, wanted: Sequence[str], progress: Progress | None
+    ) -> FileResult:
+        path = identity.path
+        analyzers, errors, rows = [], [], []
+        for analyzer in self._made(wanted):
+            try:
+                analyzers.append(self._set_up(analyzer))
+            except Exception as error:
+                errors.append(ErrorRow.of(error, str(path), analyzer.spec.id))
+                rows.append(AnalyzerRows(analyzer.spec.id, analyzer_hash(analyzer), status="failed"))
+        outcome = run_media(
+            path, media, analyzers, device=self.device, max_pixels=self.settings.max_pixels, progress=progress
+        )
+        for runner in outcome.runners:
+            if runner.error is not None:
+                self._ready.pop(runner.spec.name, None)  # its state is not to be trusted any more
+        errors += outcome_errors(outcome)
+        rows += outcome_rows(outcome)
+        return FileResult(
+            path=path,
+            staged=stage_outcome(self.lake, identity, media, rows, errors),
+            frames=outcome.report.frames_decoded if outcome.report else 0,
+            wall_seconds=outcome.wall_seconds,
+            media_seconds=media.duration_seconds or 0.0,
+            analyzers_run=len(outcome.runners),
+            errors=errors,
+            analyzer_seconds=dict(outcome.analyzer_seconds),
+        )
+
+    def _made(self, names: Sequence[str]) -> list[Analyzer]:
+        return [self._ready[n] if n in self._ready else registry()[n]() for n in names]
+
+    def _set_up(self, analyzer: Analyzer) -> Analyzer:
+        name = analyzer.spec.name
+        if name not in self._ready:
+            analyzer.setup(self.device)
+            self._ready[name] = analyzer
+        return self._ready[name]
+
+
+def identify(task: FileTask) -> Identity:
+    """Which content the path holds; reads it in full unless the lake knew path, size and time. Raises MediaError."""
+    before = file_facts(task.path)
+    media_id = task.known_media_id or content_sha256(task.path)
+    if file_facts(task.path) != before:
+        raise MediaUnreadable(task.path, "the file changed while it was being read; run again when it is complete")
+    return Identity(task.path, media_id, *before)
+
+
+def file_facts(path: Path) -> tuple[int, int]:
+    """(size in bytes, modification time in ns). Raises MediaMissing, MediaUnreadable, MediaEmpty."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        raise MediaMissing(path, "there is no such file") from None
+    except OSError as error:
+        raise MediaUnreadable(path, f"cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise MediaMissing(path, "is not a regular file")
+    if facts.st_size == 0:
+        raise MediaEmpty(path, "the file is empty (0 bytes)")
+    return facts.st_size, facts.st_mtime_ns
+
+
+def stage(
+    lake: Lake,
+    identity: Identity,
+    media: MediaInfo | None = None,
+    rows: Sequence[AnalyzerRows] = (),
+    errors: Sequence[ErrorRow] = (),
+) -> Staged:
+    """Writes the parts of one file; nothing is visible before the caller commits. Raises ContractBreach, LakeUnwritable."""
+    return lake.stage(
+        identity.media_id,
+        media=MediaRows(media) if media else None,
+        analyzers=rows,
+        errors=errors,
+        path=PathRow(str(identity.path), identity.size_bytes, identity.mtime_ns),
+        valid_from=datetime.fromtimestamp(identity.mtime_ns / 1e9, tz=UTC),
+    )
+
+
+def stage_outcome(
+    lake: Lake, identity: Identity, media: MediaInfo, rows: list[AnalyzerRows], errors: list[ErrorRow]
+) -> Staged:
+    """`stage`, but rows that break their declaration (NaN, out of range) cost their analyzer only: `errors` grows by one."""
+    while True:
+        try:
+            return stage(lake, identity, media, rows, errors)
+        except ContractBreach as breach:
+            guilty = [i for i, r in enumerate(rows) if breach.analyzer in (r.spec_id, r.spec_id.split("@")[0])]
+            if not guilty or rows[guilty[0]].status == "failed":
+                raise
+            bad = rows[guilty[0]]
+            rows[guilty[0]] = AnalyzerRows(bad.spec_id, bad.parameters_hash, status="failed")
+            errors.append(ErrorRow.of(breach, str(identity.path), bad.spec_id))
+
+
+def failed_file(
+    lake: Lake, path: Path, error: MediaError, identity: Identity | None = None, keys: Sequence[AnalyzerRows] = ()
+) -> FileResult:
+    """The result of a file that could not be analysed at all: an `errors` row, and keys that keep a rerun short."""
+    errors = [ErrorRow.of(error, str(path))]
+    staged = stage(lake, identity, None, keys, errors) if identity else lake.stage(None, errors=errors)
+    return FileResult(path, staged, errors=errors)
+
+
+def outcome_errors(outcome: MediaOutcome) -> list[ErrorRow]:
+    """Error rows: the file's own, and one for each analyzer that failed."""
+    path = outcome.media.path
+    errors = [ErrorRow.of(outcome.error, path)] if outcome.error else []
+    return errors + [ErrorRow.of(r.error, path, r.spec.id) for r in outcome.runners if r.error is not None]
+
+
+def outcome_rows(outcome: MediaOutcome) -> list[AnalyzerRows]:
+    """Rows of the analyzers that did their work, and the bare status of those that did not."""
+    rows = [AnalyzerRows(a.spec.id, analyzer_hash(a), status="not_applicable") for a in outcome.not_applicable]
+    for runner in outcome.runners:
+        if outcome.error is not None:
+            rows.append(AnalyzerRows(runner.spec.id, analyzer_hash(runner.analyzer), status="failed"))
+        else:
+            rows.append(runner.packed())
+    if outcome.report is not None and outcome.whole:
+        rows.append(decode_rows(outcome.report))
+    return rows

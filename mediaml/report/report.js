@@ -1,0 +1,118 @@
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const box = $("cards"), q = $("q"), sort = $("sort"), turn = $("turn"), open = $("open");
+  const cards = [...box.querySelectorAll(":scope > .card")].map((el, i) => (
+    { el, i, name: el.dataset.name, text: el.dataset.search, numbers: JSON.parse(el.dataset.numbers) }));
+  let down = true, anyOpen = false;
+
+  const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
+  const test = (term) => {
+    const m = /^([a-z0-9_]+)(<=|>=|<|>|=)(-?[0-9.]+)$/.exec(term);
+    if (m) return (c) => c.numbers[m[1]] !== undefined && compare[m[2]](c.numbers[m[1]], Number(m[3]));
+    if (term.length > 1 && term[0] === "-") return (c) => !c.text.includes(term.slice(1));
+    return (c) => c.text.includes(term);
+  };
+
+  function filter() {
+    const tests = q.value.toLowerCase().split(/\s+/).filter(Boolean).map(test);
+    let shown = 0;
+    for (const c of cards) {
+      const fits = tests.every((t) => t(c));
+      c.el.hidden = !fits;
+      shown += fits;
+    }
+    $("count").textContent = tests.length ? `${shown} of ${cards.length} files` : `${cards.length} files`;
+    $("nothing").hidden = shown > 0 || cards.length === 0;
+    remember();
+  }
+
+  function order() {
+    const key = sort.value, sign = down ? 1 : -1;
+    const value = (c) => c.numbers[key];
+    const sorted = [...cards].sort((a, b) => {
+      if (key === "name") return sign * (a.name < b.name ? -1 : a.name > b.name ? 1 : a.i - b.i);
+      const x = value(a), y = value(b);
+      if (x === undefined || y === undefined) return (x === undefined) - (y === undefined) || a.i - b.i;
+      return sign * (y - x) || a.i - b.i;
+    });
+    if (key !== "name" || !down || box.dataset.sorted) box.append(...sorted.map((c) => c.el));
+    box.dataset.sorted = "yes";
+    turn.textContent = down ? "↓" : "↑";
+    remember();
+  }
+
+  function remember() {
+    const p = new URLSearchParams();
+    if (q.value) p.set("q", q.value);
+    if (sort.value !== "name") p.set("sort", sort.value);
+    if (!down) p.set("up", "1");
+    const hash = p.toString();
+    if (hash !== location.hash.slice(1)) try { history.replaceState(null, "", hash ? "#" + hash : location.pathname + location.search); } catch { /* a sandboxed page keeps its address */ }
+  }
+
+  function recall() {
+    const p = new URLSearchParams(location.hash.slice(1));
+    q.value = p.get("q") ?? "";
+    if ([...sort.options].some((o) => o.value === p.get("sort"))) sort.value = p.get("sort");
+    down = p.get("up") !== "1";
+    filter();
+    order();
+    if (p.get("open") === "all") toggle();
+  }
+
+  function toggle() {
+    anyOpen = !anyOpen;
+    for (const c of cards) c.el.open = anyOpen && !c.el.hidden;
+    open.textContent = anyOpen ? "close all" : "open all";
+  }
+
+  // The time and the values under the pointer: each line knows its own points, so nothing is stored twice.
+  const two = (n) => String(n).padStart(2, "0");
+  const timecode = (s) => (s >= 3600 ? Math.floor(s / 3600) + ":" + two(Math.floor(s / 60) % 60) : Math.floor(s / 60)) + ":" + two(Math.floor(s % 60)) + "." + two(Math.floor((s * 100) % 100));
+  const known = new WeakMap();
+  function points(path) {
+    if (!known.has(path)) {
+      const n = path.getAttribute("d").match(/-?\d+/g).map(Number), p = [[n[0], n[1]]];
+      for (let i = 2; i + 1 < n.length; i += 2) p.push([p.at(-1)[0] + n[i], p.at(-1)[1] + n[i + 1]]);
+      known.set(path, p);
+    }
+    return known.get(path);
+  }
+  function at(path, x) {
+    const p = points(path);
+    let i = p.findIndex((c) => c[0] >= x);
+    if (i === 0 || (i < 0 && p.at(-1)[0] < x - 12)) return i === 0 && p[0][0] - x < 12 ? p[0][1] : null;
+    if (i < 0) return p.at(-1)[1];
+    const [a, b] = [p[i - 1], p[i]];
+    return b[0] === a[0] ? b[1] : a[1] + ((b[1] - a[1]) * (x - a[0])) / (b[0] - a[0]);
+  }
+  box.addEventListener("pointermove", (e) => {
+    const plots = e.target.closest?.(".plots"), first = plots?.querySelector(".box");
+    for (const o of box.querySelectorAll(".cursor")) if (o.parentElement !== plots) o.remove();
+    if (!plots) return;
+    const r = first.getBoundingClientRect(), share = (e.clientX - r.left) / r.width;
+    let cursor = plots.querySelector(".cursor");
+    if (share < 0 || share > 1) { cursor?.remove(); plots.querySelectorAll("output").forEach((o) => (o.textContent = "")); return; }
+    if (!cursor) { cursor = document.createElement("span"); cursor.className = "cursor"; plots.append(cursor); }
+    const from = Number(plots.dataset.start), to = Number(plots.dataset.end);
+    cursor.style.left = e.clientX - plots.getBoundingClientRect().left + "px";
+    cursor.textContent = timecode(Math.max(0, from + share * (to - from)));
+    for (const row of plots.querySelectorAll(".chart")) {
+      const svg = row.querySelector(".plot"), low = Number(svg.dataset.low), high = Number(svg.dataset.high);
+      const values = [...svg.querySelectorAll(".line")].map((l) => at(l, share * 600)).map((y) => (y === null ? "–" : (high - (y / 100) * (high - low)).toPrecision(3)));
+      row.querySelector("output").textContent = values.join(" · ");
+    }
+  });
+  box.addEventListener("pointerleave", () => { for (const o of box.querySelectorAll(".cursor")) o.remove(); for (const o of box.querySelectorAll("output")) o.textContent = ""; });
+
+  let waiting = 0;
+  q.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 80); });
+  q.form.addEventListener("submit", (e) => e.preventDefault());
+  sort.addEventListener("change", order);
+  turn.addEventListener("click", () => { down = !down; order(); });
+  open.addEventListener("click", toggle);
+  addEventListener("hashchange", recall);
+  addEventListener("keydown", (e) => { if (e.key === "/" && document.activeElement !== q) { e.preventDefault(); q.focus(); } });
+  recall();
+})();

@@ -1,0 +1,284 @@
+"""The tables of a lake: their key columns, and how a column becomes an Arrow field that carries its unit, range and source.
+
+Part tables (`frames`, `shots`, ...) are Parquet files that the manifest names. Log tables (`paths`, `errors`, `runs`) are a
+few bytes a media and live in the manifest itself; its checkpoints are Parquet too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from mediaml.errors import ContractBreach
+from mediaml.spec import Column, Dtype
+
+FieldDtype = Dtype | Literal["timestamp"]
+
+_ARROW: dict[str, pa.DataType] = {
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+_SQL: dict[str, str] = {
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "bool": "BOOLEAN",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "timestamp": "TIMESTAMPTZ",
+}
+_INTEGERS = ("int32", "int64")
+_NUMBERS = ("float32", "float64", *_INTEGERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One stored column: a `Column` plus `source` (who computes it) and the timestamp type.
+
+    `length` is None for scalars, 0 for a vector whose length the rows give, else the fixed length.
+    """
+
+    name: str
+    dtype: FieldDtype
+    unit: str
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    length: int | None = None
+    nullable: bool = False
+    source: str = "mediaml"
+
+    @classmethod
+    def of(cls, column: Column, source: str) -> Field:
+        """The stored form of an analyzer's output column."""
+        return cls(
+            column.name,
+            column.dtype,
+            column.unit,
+            column.description,
+            column.minimum,
+            column.maximum,
+            column.length,
+            column.nullable,
+            source,
+        )
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        scalar = _ARROW[self.dtype]
+        return pa.list_(scalar, self.length) if self.length else scalar
+
+    @property
+    def sql_type(self) -> str:
+        """The DuckDB type in views: vectors are lists there, so that lengths may differ between rows."""
+        return _SQL[self.dtype] + ("" if self.length is None else "[]")
+
+    def metadata(self) -> dict[str, str]:
+        """What travels in the Arrow and Parquet field metadata; absent bounds are left out."""
+        found = {"unit": self.unit, "description": self.description, "source": self.source}
+        for name, bound in (("minimum", self.minimum), ("maximum", self.maximum)):
+            if bound is not None:
+                found[name] = repr(bound)
+        return found
+
+    def arrow(self) -> pa.Field:
+        return pa.field(self.name, self.arrow_type, nullable=True, metadata=self.metadata())
+
+
+def _field(name: str, dtype: FieldDtype, unit: str, description: str, **bounds: Any) -> Field:
+    return Field(name, dtype, unit, description, **bounds)
+
+
+def _seconds(name: str, what: str, **more: Any) -> Field:
+    return _field(name, "float64", "s", what, **more)
+
+
+COMMON: tuple[Field, ...] = (
+    _field("media_id", "string", "sha256", "identity of the media: sha256 of its content, hexadecimal"),
+    _field("analyzer", "string", "name@version", "what computed the row"),
+    _field("parameters_hash", "string", "hash", "hash of the settings it ran with; empty for none"),
+    _field("valid_from", "timestamp", "UTC", "when the fact became true of the title: the content's own time"),
+    _field("computed_at", "timestamp", "UTC", "when the row was computed; what an as-of join may know"),
+)
+
+_START = _seconds("start_seconds", "start on the file's timeline")
+_END = _seconds("end_seconds", "end on the file's timeline, exclusive")
+_PTS = _seconds("pts_seconds", "presentation time from the file's own zero")
+
+KEYS: Mapping[str, tuple[Field, ...]] = {
+    "media": (),
+    "streams": (_field("stream_index", "int32", "index", "position in the container", minimum=0),),
+    "frames": (
+        _field("frame_index", "int64", "index", "position in display order; -1 where not known", minimum=-1),
+        _PTS,
+    ),
+    "shots": (
+        _field("shot_index", "int32", "index", "position among the shots of this analyzer", minimum=0),
+        _START,
+        _END,
+        _field("start_frame", "int64", "index", "first frame in display order", minimum=-1),
+        _field("end_frame", "int64", "index", "one past the last frame in display order", minimum=-1),
+    ),
+    "spans": (
+        _field("kind", "string", "class", "what the span is: silence, black, freeze, ..."),
+        _START,
+        _END,
+        _field("severity", "float32", "1", "0 harmless, 1 unusable", minimum=0, maximum=1),
+        _field("confidence", "float32", "1", "how sure the analyzer is", minimum=0, maximum=1),
+        _seconds("evidence_seconds", "the instant that shows it best", nullable=True),
+        _field("message", "string", "text", "one sentence for a reader"),
+    ),
+    "series": (
+        _field("series", "string", "class", "name of the time series, with its unit"),
+        _seconds("time_seconds", "instant of the value on the file's timeline"),
+        _field("value", "float64", "as the series says", "value of the series"),
+    ),
+    "files": (),
+    "embeddings": (
+        _START,
+        _END,
+        _field("scope", "string", "class", "what the vector stands for: frame, shot or file"),
+        _field("model", "string", "name", "the model that gave the vector"),
+        _field("weights_sha256", "string", "sha256", "sha256 of the model's weights"),
+        _field("vector", "float32", "1", "the embedding; one length a model", length=0),
+    ),
+    "thumbnails": (
+        _PTS,
+        _field("width", "int32", "px", "width of the picture", minimum=1),
+        _field("height", "int32", "px", "height of the picture", minimum=1),
+        _field("jpeg", "binary", "JPEG", "the picture"),
+    ),
+    "tags": (
+        _field("scope", "string", "class", "what the tag is about: shot or file"),
+        _START,
+        _END,
+        _field("vocabulary", "string", "name", "the vocabulary that the tag comes from"),
+        _field("tag_id", "string", "id", "identity of the tag in its vocabulary"),
+        _field("label", "string", "text", "the tag in words"),
+        _field("score", "float32", "1", "score in the vocabulary's own scale"),
+        _field("rank", "int32", "1", "1 for the best tag of its shot or file", minimum=1),
+    ),
+}
+"""Part table -> its own key columns, which follow `COMMON`. An analyzer's columns come after them."""
+
+POSITION = (
+    "shot_index",
+    "stream_index",
+    "pts_seconds",
+    "kind",
+    "series",
+    "scope",
+    "start_seconds",
+    "time_seconds",
+    "rank",
+)
+"""Columns that order the rows of one analyzer for one media, where the table has them."""
+
+WIDE: Mapping[str, tuple[str, ...]] = {
+    "frames": ("media_id", "pts_seconds"),
+    "shots": ("media_id", "start_seconds", "end_seconds"),
+    "files": ("media_id",),
+}
+"""Table -> the columns that its `_wide` view has one row for."""
+
+LOGS: Mapping[str, tuple[Field, ...]] = {
+    "paths": (
+        _field("media_id", "string", "sha256", "content found at the path when it was last seen"),
+        _field("path", "string", "path", "path in the encoding of `mediaml.tables.rows.encode_path`"),
+        _field("size_bytes", "int64", "B", "size of the file", minimum=0),
+        _field("mtime_ns", "int64", "ns", "modification time since 1970-01-01 UTC"),
+        _field("seen_at", "timestamp", "UTC", "when the file was last seen with these facts"),
+    ),
+    "errors": (
+        _field("media_id", "string", "sha256", "content at fault; null where it could not be read", nullable=True),
+        _field("path", "string", "path", "file at fault, encoded as in `paths`", nullable=True),
+        _field("analyzer", "string", "name@version", "analyzer at fault; null where the file is", nullable=True),
+        _field("kind", "string", "class", "name of the error: mediaml.errors in snake_case"),
+        _field("message", "string", "text", "what was wrong and what to do"),
+        _field("run_id", "string", "id", "run that met it", nullable=True),
+        _field("computed_at", "timestamp", "UTC", "when it was met"),
+    ),
+    "runs": (
+        _field("run_id", "string", "id", "identity of the run"),
+        _field("started_at", "timestamp", "UTC", "start"),
+        _field("finished_at", "timestamp", "UTC", "end; null while it runs or if it was killed", nullable=True),
+        _field("status", "string", "class", "running, done, interrupted or failed"),
+        _field("command", "string", "text", "what was asked for"),
+        _field("mediaml_version", "string", "version", "version of mediaml"),
+        _field("files_total", "int64", "files", "media found", minimum=0),
+        _field("files_done", "int64", "files", "media analysed", minimum=0),
+        _field("files_skipped", "int64", "files", "media that needed nothing", minimum=0),
+        _field("files_failed", "int64", "files", "media with an error", minimum=0),
+        _field("settings", "string", "JSON", "settings of the run"),
+    ),
+}
+"""Log table -> all of its columns."""
+
+TABLES: tuple[str, ...] = (*KEYS, *LOGS)
+
+
+def arrow_schema(fields: Iterable[Field]) -> pa.Schema:
+    """Arrow schema whose field metadata holds unit, range, description and source."""
+    return pa.schema([f.arrow() for f in fields])
+
+
+def merge(known: Field, other: Field) -> Field:
+    """One field for a column that two analyzers (or two versions) give: the wider type and range, both sources."""
+    source = known.source if other.source in known.source.split("; ") else f"{known.source}; {other.source}"
+    length = known.length if known.length == other.length else 0
+    low = None if None in (known.minimum, other.minimum) else min(known.minimum, other.minimum)  # type: ignore[type-var]
+    high = None if None in (known.maximum, other.maximum) else max(known.maximum, other.maximum)  # type: ignore[type-var]
+    return replace(
+        known,
+        dtype=_wider(known.dtype, other.dtype),
+        length=length,
+        minimum=low,
+        maximum=high,
+        nullable=known.nullable or other.nullable,
+        source=source,
+    )
+
+
+def _wider(a: FieldDtype, b: FieldDtype) -> FieldDtype:
+    if a == b:
+        return a
+    if a in _NUMBERS and b in _NUMBERS:
+        return "int64" if a in _INTEGERS and b in _INTEGERS else "float64"
+    return "string"
+
+
+def check_same(analyzer: str, table: str, known: Field, other: Field) -> None:
+    """Raises ContractBreach where two fields of one name cannot share a column of one part."""
+    if (known.dtype, known.length) != (other.dtype, other.length):
+        raise ContractBreach(
+            analyzer,
+            f"{table}.{other.name} is {other.dtype} (length {other.length}), but {known.source} stores a column of that "
+            f"name as {known.dtype} (length {known.length}); rename one of them",
+        )
+
+
+def encode(fields: Iterable[Field]) -> bytes:
+    """Canonical JSON of a schema."""
+    return json.dumps([asdict(f) for f in fields], sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> tuple[Field, ...]:
+    """The inverse of `encode`."""
+    return tuple(Field(**entry) for entry in json.loads(data))
+
+
+def schema_id(data: bytes) -> str:
+    """Name of an encoded schema: the first 16 hexadecimal digits of its sha256."""
+    return hashlib.sha256(data).hexdigest()[:16]

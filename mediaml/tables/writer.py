@@ -1,0 +1,245 @@
+"""Stages rows as Parquet parts. A staged part is invisible until a manifest commit names it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mediaml.errors import ContractBreach, InvalidValue
+from mediaml.tables import durable
+from mediaml.tables.columns import to_arrow
+from mediaml.tables.rows import AnalyzerRows, ErrorRow, MediaRows, PathRow, clean_text, encode_path
+from mediaml.tables.schema import COMMON, KEYS, Field, arrow_schema, check_same, encode, schema_id
+
+_ROW_GROUP = {"embeddings": 16_384, "thumbnails": 512}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file: which of the unit's keys have rows in it, and how many."""
+
+    path: str  # relative to the lake, with "/"
+    table: str
+    schema: str
+    size_bytes: int
+    keys: tuple[int, ...]  # positions in Staged.keys
+    key_rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What `Lake.commit` makes visible, all or nothing. Small and picklable; times are microseconds since 1970 UTC.
+
+    keys        (analyzer, parameters_hash, status); for a derivation one key without names
+    path        (media_id, stored path, size_bytes, mtime_ns, seen_at)
+    errors      (media_id, stored path, analyzer, kind, message, computed_at)
+    derivation  id of what `replace_derived` replaces; "" for a media
+    """
+
+    media_id: str | None
+    keys: tuple[tuple[str, str, str], ...] = ()
+    parts: tuple[Part, ...] = ()
+    path: tuple[str | None, str, int, int, int] | None = None
+    errors: tuple[tuple[str | None, str | None, str | None, str, str, int], ...] = ()
+    derivation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One analyzer's rows for one table, checked."""
+
+    key: int
+    fields: tuple[Field, ...]
+    data: pa.Table
+    analyzer: str
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 UTC; naive times are refused."""
+    if moment.tzinfo is None:
+        raise InvalidValue(f"time {moment} has no time zone; give UTC")
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def stored_path(row: PathRow, media_id: str | None, now: int) -> tuple[str | None, str, int, int, int]:
+    """A path row in the order of the `paths` table."""
+    return (media_id, encode_path(row.path), row.size_bytes, row.mtime_ns, now)
+
+
+def stored_error(
+    row: ErrorRow, media_id: str | None, now: int
+) -> tuple[str | None, str | None, str | None, str, str, int]:
+    """An error row in the order of the `errors` table, less its run."""
+    path = None if row.path is None else encode_path(row.path)
+    return (media_id, path, row.analyzer, clean_text(row.kind), clean_text(row.message), now)
+
+
+def stage_media(
+    root: Path,
+    media_id: str | None,
+    media: MediaRows | None,
+    path: PathRow | None,
+    analyzers: Sequence[AnalyzerRows],
+    errors: Sequence[ErrorRow],
+    valid_from: datetime,
+    computed_at: datetime,
+) -> Staged:
+    """What `Lake.stage` does, without a lake's state."""
+    rows = list(analyzers) + ([media.analyzer_rows()] if media is not None else [])
+    rows.sort(key=lambda r: (r.spec_id, r.parameters_hash))
+    found = [(r.spec_id, r.parameters_hash, r.status) for r in rows]
+    if media_id is None and (found or path is not None):
+        raise InvalidValue(
+            "rows and paths need a media_id, the sha256 of the content; without one there are only errors"
+        )
+    twice = [k for i, k in enumerate(found) if k[:2] in {other[:2] for other in found[:i]}]
+    if twice:
+        raise ContractBreach(twice[0][0], "comes twice for one media with the same parameters")
+    now = microseconds(computed_at)
+    parts = stage_parts(root, media_id, rows, microseconds(valid_from), now, single_key=False)
+    return Staged(
+        media_id,
+        tuple(found),
+        parts,
+        None if path is None else stored_path(path, media_id, now),
+        tuple(stored_error(e, media_id, now) for e in errors),
+    )
+
+
+def stage_derivation(
+    root: Path, derivation: str, rows: Sequence[AnalyzerRows], valid_from: datetime, computed_at: datetime
+) -> Staged:
+    """What `Lake.replace_derived` makes visible: all rows under one key."""
+    ordered = sorted(rows, key=lambda r: (r.spec_id, r.parameters_hash))
+    parts = stage_parts(root, None, ordered, microseconds(valid_from), microseconds(computed_at), single_key=True)
+    return Staged(None, (("", "", "done"),), parts, derivation=derivation)
+
+
+def stage_parts(
+    root: Path, media_id: str | None, rows: Sequence[AnalyzerRows], valid_from: int, computed_at: int, single_key: bool
+) -> tuple[Part, ...]:
+    """Checks and writes the rows: one part a table, for embeddings one a vector length and analyzer.
+
+    `media_id` None takes it from each row; rows may bring their own "valid_from". `single_key` counts all rows under
+    key 0 (a derivation's), else under the position of their AnalyzerRows. Raises ContractBreach, LakeUnwritable.
+    """
+    blocks: dict[tuple[str, ...], list[_Block]] = {}
+    for i, one in enumerate(rows):
+        for table in one.rows:
+            block = _block(one, str(table), media_id, (valid_from, computed_at), 0 if single_key else i)
+            if block.data.num_rows:
+                blocks.setdefault(_group(str(table), block), []).append(block)
+    with durable.writing(root):
+        return tuple(_write_part(root, group[0], media_id, found) for group, found in sorted(blocks.items()))
+
+
+def _group(table: str, block: _Block) -> tuple[str, ...]:
+    if table != "embeddings":
+        return (table,)
+    return (table, block.analyzer, str(block.data.schema.field("vector").type))
+
+
+def _block(one: AnalyzerRows, table: str, media_id: str | None, times: tuple[int, int], key: int) -> _Block:
+    if table not in KEYS:
+        raise ContractBreach(one.spec_id, f"table {table!r} does not exist; tables: {', '.join(KEYS)}")
+    given = dict({str(k): v for k, v in one.rows.items()}[table])
+    valid_from = given.pop("valid_from", None)
+    fields = _fields(one, table)
+    expected = {f.name for f in fields} | ({"media_id"} if media_id is None else set())
+    absent = {f.name for f in fields if not f.nullable and f.name not in given} | (expected & {"media_id"} - set(given))
+    if absent or set(given) - expected:
+        extra = sorted(set(given) - expected)
+        raise ContractBreach(one.spec_id, f"table {table}: columns missing: {sorted(absent)}; not declared: {extra}")
+    arrays = {f.name: to_arrow(f, given[f.name], one.spec_id, table) for f in fields if f.name in given}
+    lengths = {name: len(a) for name, a in arrays.items()}
+    rows = next(iter(lengths.values()), 1)
+    if len(set(lengths.values())) > 1:
+        raise ContractBreach(one.spec_id, f"table {table}: columns differ in length: {lengths}")
+    arrays |= {f.name: pa.nulls(rows, f.arrow_type) for f in fields if f.name not in arrays}
+    media = (
+        pa.array([media_id] * rows)
+        if media_id is not None
+        else to_arrow(COMMON[0], given["media_id"], one.spec_id, table)
+    )
+    if len(media) != rows:
+        raise ContractBreach(one.spec_id, f"table {table}: media_id has {len(media)} rows, the others {rows}")
+    constants = {"analyzer": one.spec_id, "parameters_hash": one.parameters_hash}
+    common = [media, *(pa.array([v] * rows, pa.string()) for v in constants.values())]
+    common += [pa.array([t] * rows, pa.int64()).cast(COMMON[-1].arrow_type) for t in times]
+    if valid_from is not None:
+        common[3] = to_arrow(COMMON[3], valid_from, one.spec_id, table)
+    fixed = tuple(_fix_length(f, arrays[f.name]) for f in fields)
+    data = pa.Table.from_arrays([*common, *(arrays[f.name] for f in fixed)], schema=arrow_schema((*COMMON, *fixed)))
+    return _Block(key, (*COMMON, *fixed), data, one.spec_id)
+
+
+def _fields(one: AnalyzerRows, table: str) -> list[Field]:
+    """Key fields of the table (an analyzer may restate one to narrow its range or length), then its own."""
+    source = f"{one.spec_id} ({one.source})" if one.source else one.spec_id
+    declared = {str(t): columns for t, columns in one.columns.items()}.get(table, ())
+    own = {c.name: Field.of(c, source) for c in declared}
+    fields = []
+    for known in KEYS[table]:
+        mine = own.pop(known.name, None)
+        if mine is None:
+            fields.append(known)
+            continue
+        if mine.dtype != known.dtype or (mine.length is None) != (known.length is None):
+            raise ContractBreach(
+                one.spec_id, f"{table}.{known.name} is a key column of type {known.dtype}, not {mine.dtype}"
+            )
+        fields.append(mine)
+    for name in own:
+        if name in {f.name for f in COMMON}:
+            raise ContractBreach(one.spec_id, f"{table}.{name} is a column that every row has; choose another name")
+    return [*fields, *own.values()]
+
+
+def _fix_length(field: Field, array: pa.Array) -> Field:
+    return field if field.length is None else replace(field, length=array.type.list_size)
+
+
+def _write_part(root: Path, table: str, media_id: str | None, blocks: Sequence[_Block]) -> Part:
+    fields: dict[str, Field] = {}
+    for block in blocks:
+        for f in block.fields:
+            check_same(block.analyzer, table, fields.setdefault(f.name, f), f)
+    schema = arrow_schema(fields.values())
+    data = pa.concat_tables([_align(b.data, schema) for b in blocks])
+    counts: dict[int, int] = {}
+    for block in blocks:
+        counts[block.key] = counts.get(block.key, 0) + block.data.num_rows
+    owner = (media_id or "derived")[:16]
+    name = f"{table}/{owner[:2]}/{owner}-{uuid.uuid4().hex[:16]}.parquet"
+    return write_table(root, name, table, data, tuple(fields.values()), counts)
+
+
+def write_table(
+    root: Path, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
+) -> Part:
+    """Writes one part durably under its final name. The caller turns OSError into LakeUnwritable."""
+    encoded = encode(fields)
+    identity = schema_id(encoded)
+    stored_schema = root / "schemas" / f"{identity}.json"
+    if not stored_schema.exists():
+        durable.put_if_absent(root, stored_schema, encoded)
+    sink = pa.BufferOutputStream()
+    pq.write_table(data, sink, compression="zstd", row_group_size=_ROW_GROUP.get(table, 131_072))
+    body = sink.getvalue()
+    durable.put(root, root / name, memoryview(body))
+    return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values()))
+
+
+def _align(data: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`data` with the schema's columns in its order; those it lacks are null."""
+    have = set(data.column_names)
+    arrays = [data.column(f.name) if f.name in have else pa.nulls(data.num_rows, f.type) for f in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
