@@ -40,7 +40,7 @@ class VideoStream:
     display_height: int
     sample_aspect_ratio: Fraction  # 1 where the file does not say
     rotation_degrees: int  # clockwise turn to be applied for display: 0, 90, 180, 270
-    mirrored: bool
+    mirrored: bool  # to be mirrored left to right for display, before the turn
     field_order: str  # progressive, tt, bb, tb, bt, unknown
     frame_rate: float | None  # average, frames a second
     frame_rate_nominal: float | None  # the base rate (r_frame_rate)

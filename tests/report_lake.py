@@ -15,7 +15,7 @@ from PIL import Image
 
 from mediaml.media import AudioStream, HdrInfo, MediaInfo, VideoStream
 from mediaml.spec import Column, Table
-from mediaml.tables import AnalyzerRows, ErrorRow, Lake, PathRow, RunRow, Staged
+from mediaml.tables import AnalyzerRows, ErrorRow, Lake, MediaRows, PathRow, RunRow, Staged
 
 NOW = datetime(2026, 1, 31, 18, 4, tzinfo=UTC)
 CODECS = ("h264", "hevc", "vp9", "av1")
@@ -78,7 +78,7 @@ def frame_rows(number: int, seconds: float, fps: float = 25.0) -> AnalyzerRows:
         "luma_mean": luma.clip(0, 1).astype(np.float32),
         "si": (30 + 20 * np.abs(np.sin(t)) + rng.normal(0, 4, count)).clip(0).astype(np.float32),
     }
-    return AnalyzerRows("luma_stats@1", "", {Table.FRAMES: columns}, {Table.FRAMES: rows}, "ITU-T P.910")
+    return AnalyzerRows("luma_stats@1", "", {Table.FRAMES: columns}, {Table.FRAMES: rows}, source="ITU-T P.910")
 
 
 def quality_rows(number: int, seconds: float) -> AnalyzerRows:
@@ -154,8 +154,8 @@ def stage_file(lake: Lake, path: str, number: int, seconds: float = 12.0, shots:
     analyzers = [frame_rows(number, seconds), quality_rows(number, seconds), sound_rows(number, seconds)]
     return lake.stage(
         media_id(number),
-        media=video_info(path, number, seconds, **changes),
-        path=PathRow(path, media_id(number), round(seconds * 320_000), 1),
+        media=MediaRows(video_info(path, number, seconds, **changes)),
+        path=PathRow(path, size_bytes=round(seconds * 320_000), mtime_ns=1),
         analyzers=[*analyzers, *story_rows(number, seconds, shots)],
         computed_at=NOW,
     )
@@ -166,8 +166,8 @@ def make_lake(folder: Path, files: int, seconds: float = 12.0, shots: int = 6) -
     lake = Lake.open(folder, create=True)
     staged = [stage_file(lake, f"/media/show/clip_{i:03d}.mp4", i, seconds, shots) for i in range(files)]
     if files:
-        broken = ErrorRow("/media/show/broken.mp4", None, None, "not_media", "no demuxer recognises the content")
-        failed = ErrorRow("/media/show/clip_000.mp4", media_id(0), "brisque@1", "analyzer_error", "weights are absent")
+        broken = ErrorRow("not_media", "no demuxer recognises the content", path="/media/show/broken.mp4")
+        failed = ErrorRow("weights_absent", "brisque_svr is not here", "/media/show/clip_000.mp4", "brisque@1")
         staged.append(lake.stage(None, errors=[broken], computed_at=NOW))
         staged.append(lake.stage(media_id(0), errors=[failed], computed_at=NOW))
     lake.commit(staged)
@@ -175,3 +175,28 @@ def make_lake(folder: Path, files: int, seconds: float = 12.0, shots: int = 6) -
         RunRow("run1", NOW, NOW, "done", "mediaml analyze /media", "0.1.0", files + 1, files, 0, int(files > 0))
     )
     return lake
+
+
+def make_large_lake(folder: Path, files: int, seconds: float, shots: int) -> Lake:
+    """The same rows with one part a table, as after compaction: quick to write."""
+    lake = Lake.open(folder, create=True)
+    pooled: dict[str, list[tuple[str, AnalyzerRows]]] = {}
+    for i in range(files):
+        facts = MediaRows(video_info(f"/media/show/clip_{i:03d}.mp4", i, seconds)).analyzer_rows()
+        rows = [facts, frame_rows(i, seconds), quality_rows(i, seconds), sound_rows(i, seconds)]
+        for one in (*rows, *story_rows(i, seconds, shots)):
+            pooled.setdefault(one.spec_id, []).append((media_id(i), one))
+    lake.replace_derived("fixture", [_pooled(found) for found in pooled.values()], computed_at=NOW)
+    return lake
+
+
+def _pooled(found: list[tuple[str, AnalyzerRows]]) -> AnalyzerRows:
+    """The rows of one analyzer over many media, with their media_id."""
+    first = found[0][1]
+    rows: dict[Any, dict[str, list[Any]]] = {table: {"media_id": []} for table in first.rows}
+    for media, one in found:
+        for table, columns in one.rows.items():
+            for name, values in columns.items():
+                rows[table].setdefault(name, []).extend(np.asarray(values).tolist() if name != "jpeg" else values)
+            rows[table]["media_id"] += [media] * len(next(iter(columns.values())))
+    return AnalyzerRows(first.spec_id, "", first.columns, rows, source=first.source)

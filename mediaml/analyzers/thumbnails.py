@@ -109,7 +109,7 @@ class Thumbnails(FrameAnalyzer):
         ordered=True,
         groups=("thumbnails",),
         cite="Pech-Pacheco et al. 2000 (variance of the Laplacian)",
-        cost_ms=2.0,
+        cost_ms=0.7,
     )
 
     def __init__(self) -> None:

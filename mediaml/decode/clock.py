@@ -11,6 +11,7 @@ from mediaml.decode.problems import Problem, ProblemLog
 from mediaml.media import VideoStream
 
 _MAX_SLACK_SECONDS = 0.001
+_JUMP_SECONDS = 1.0
 
 
 class Stamp(NamedTuple):
@@ -23,22 +24,29 @@ class Stamp(NamedTuple):
 class FrameClock:
     """Reads timestamps exactly (ticks times time base, rounded once) and repairs those that no timeline can have.
 
-    missing    pts, else dts, else the frame before plus one frame period; a file without any (raw H.264) starts at 0
-    backwards  a frame not later than the one before: the timeline goes on from there by one frame period
+    missing    pts, else dts, else where the frame before ends; a file without any (raw H.264) starts at 0
+    AVI        holds no presentation times, so what FFmpeg guesses is not looked at: output order is timed by dts, and
+               the last frames, which have none, by the step before them
+    backwards  by more than a second: the timeline goes on from the frame before. By less (a damaged timestamp): half a
+               frame period after the frame before, until the file's timestamps have caught up
     Each kind of repair is reported once a run of consecutive frames.
 
     `slack_seconds` is half a tick of the time base (at most 1 ms): by how much a container may have rounded a timestamp.
     """
 
-    def __init__(self, stream: VideoStream, time_base: Fraction, problems: ProblemLog) -> None:
-        rate = stream.frame_rate_nominal or stream.frame_rate or 25.0
+    def __init__(
+        self, stream: VideoStream, time_base: Fraction, problems: ProblemLog, *, by_dts: bool = False
+    ) -> None:
+        rate = stream.frame_rate or stream.frame_rate_nominal or 25.0
         self.period_seconds = 1.0 / rate if rate > 0 else 0.04
         self.slack_seconds = min(float(time_base) / 2, _MAX_SLACK_SECONDS) + 1e-9
         self._num, self._den = time_base.numerator, time_base.denominator
         self._index = stream.index
         self._problems = problems
-        self._last: float | None = None
+        self._by_dts = by_dts
+        self._last: Stamp | None = None
         self._shift = 0.0
+        self._step = self.period_seconds
         self._repairing = ""
 
     def seconds(self, ticks: int) -> float:
@@ -50,23 +58,39 @@ class FrameClock:
 
     def stamp(self, frame: av.VideoFrame) -> Stamp:
         """The frame's time; frames must come in display order."""
-        ticks = frame.pts if frame.pts is not None else frame.dts
-        duration = frame.duration * self._num / self._den if frame.duration else self.period_seconds
+        duration = self.seconds(frame.duration) if frame.duration else self.period_seconds
+        self._last = Stamp(self._place(self._ticks(frame)), duration)
+        return self._last
+
+    def _ticks(self, frame: av.VideoFrame) -> int | None:
+        if self._by_dts:
+            return frame.dts
+        return frame.pts if frame.pts is not None else frame.dts
+
+    def _place(self, ticks: int | None) -> float:
         last = self._last
         if ticks is None:
-            now = 0.0 if last is None else last + self.period_seconds
-            self._report("timestamp_missing", now, f"no timestamp; taken from {1 / self.period_seconds:g} frames/s")
-        else:
-            now = self.seconds(ticks) + self._shift
-            if last is not None and now <= last:
-                stated, now = now, last + self.period_seconds
-                self._shift += now - stated
-                what = f"timestamp {stated:.3f} s is not after {last:.3f} s"
-                self._report("timestamp_backwards", now, f"{what}; taken as {now:.3f} s")
-            else:
-                self._repairing = ""
-        self._last = now
-        return Stamp(now, duration)
+            if last is None:
+                return 0.0
+            if not self._by_dts:
+                now = last.pts_seconds + last.duration_seconds
+                self._report("timestamp_missing", now, "no timestamp; frames follow each other by their stated duration")
+                return now
+            return last.pts_seconds + self._step
+        stated = self.seconds(ticks)
+        now = stated + self._shift
+        if last is None or now > last.pts_seconds:
+            self._repairing = ""
+            self._step = self._step if last is None else now - last.pts_seconds
+            return now
+        back = last.pts_seconds - now
+        repaired = last.pts_seconds + self.period_seconds * (1.0 if back > _JUMP_SECONDS else 0.5)
+        if back > _JUMP_SECONDS:
+            self._shift += repaired - now
+        self._report(
+            "timestamp_backwards", repaired, f"timestamp {stated:.3f} s lies {back:.3f} s back; taken as {repaired:.3f} s"
+        )
+        return repaired
 
     def _report(self, kind: str, seconds: float, message: str) -> None:
         if self._repairing != kind:

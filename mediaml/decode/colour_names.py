@@ -16,5 +16,27 @@ MATRIX = {
     11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2", 16: "ycgco-re",
     17: "ycgco-ro",
 }  # fmt: skip
+_FIXED_CHROMA_LOCATION = {
+    "mpeg1video": "center",
+    "mjpeg": "center",
+    "h261": "center",
+    "mpeg2video": "left",
+    "h263": "left",
+}
+
+
+def chroma_location(codec: str, chroma: str | None, extradata: bytes | None) -> str | None:
+    """Where 4:2:0 chroma samples lie ("left", "center", "topleft"), where the codec fixes it or AV1's header says it.
+
+    None for other codecs: FFmpeg knows it from their sequence headers, but PyAV does not hand it on. AV1: av1C box (AV1 Codec
+    ISO Media File Format Binding, 2.3.3), chroma_sample_position.
+    """
+    if chroma != "420":
+        return None
+    if codec == "av1" and extradata and len(extradata) >= 4 and extradata[0] == 0x81:
+        return {1: "left", 2: "topleft"}.get(extradata[2] & 3)
+    return _FIXED_CHROMA_LOCATION.get(codec)
+
+
 FIELD_ORDER = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 """AVFieldOrder; anything else is "unknown"."""

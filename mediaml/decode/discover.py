@@ -98,9 +98,8 @@ class _Walk:
                 path = Path(entry.path)
                 try:
                     is_directory = entry.is_dir()
-                except OSError as e:
-                    self.errors.append(MediaUnreadable(path, f"cannot be looked at: {e.strerror}"))
-                    continue
+                except OSError:  # a link to itself: opening it will say so, if its name is one of media
+                    is_directory = False
                 if is_directory:
                     if self.recursive and not _matches(path, root, self.exclude):
                         below.append(path)

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 - control flow of the decode thread, never seen outside
+class Stopped(Exception):
     """The consumer has gone."""
 
 

@@ -19,11 +19,12 @@ from mediaml.media import HdrInfo
 _MASTERING = struct.Struct("@20i2i")  # 10 rationals (num, den): r, g, b, white as x, y; min, max luminance; two flags
 _LIGHT_LEVEL = struct.Struct("@2I")
 _DISPLAY_MATRIX = struct.Struct("@9i")
+UNSAFE_CODECS = ("png", "apng")
 
 
-def hdr_info(frame: av.VideoFrame | None, dolby_vision_profile: int | None) -> HdrInfo | None:
+def hdr_info(frame: av.VideoFrame | None, codec: str, dolby_vision_profile: int | None) -> HdrInfo | None:
     """What the file says about its HDR mastering; None where it says nothing."""
-    blocks = _blocks(frame)
+    blocks = _blocks(frame, codec)
     primaries, low, high = _mastering(blocks.get(Type.MASTERING_DISPLAY_METADATA, b""))
     max_cll, max_fall = _light_level(blocks.get(Type.CONTENT_LIGHT_LEVEL, b""))
     info = HdrInfo(
@@ -38,19 +39,19 @@ def hdr_info(frame: av.VideoFrame | None, dolby_vision_profile: int | None) -> H
     return info if info != HdrInfo() else None
 
 
-def has_dolby_vision(frame: av.VideoFrame | None) -> bool:
+def has_dolby_vision(frame: av.VideoFrame | None, codec: str) -> bool:
     """Whether the frame carries Dolby Vision metadata (an RPU)."""
-    return not _blocks(frame).keys().isdisjoint((Type.DOVI_METADATA, Type.DOVI_RPU_BUFFER))
+    return not _blocks(frame, codec).keys().isdisjoint((Type.DOVI_METADATA, Type.DOVI_RPU_BUFFER))
 
 
-def orientation(frame: av.VideoFrame | None) -> tuple[int, bool, bool]:
+def orientation(frame: av.VideoFrame | None, codec: str) -> tuple[int, bool, bool]:
     """(clockwise degrees, mirrored, exact): for display, mirror left to right first, then turn.
 
     `exact` is False where the display matrix is no multiple of 90 degrees; the nearest one is given.
     """
-    if frame is not None and not readable(frame):
+    if frame is not None and not readable(frame, codec):
         return round(-frame.rotation / 90) * 90 % 360, False, frame.rotation % 90 == 0
-    block = _blocks(frame).get(Type.DISPLAYMATRIX, b"")
+    block = _blocks(frame, codec).get(Type.DISPLAYMATRIX, b"")
     if len(block) != _DISPLAY_MATRIX.size:
         return 0, False, True
     a, b, _, c, d, _, _, _, _ = _DISPLAY_MATRIX.unpack(block)  # (x, y) -> (a x + c y, b x + d y), y downwards
@@ -62,16 +63,23 @@ def orientation(frame: av.VideoFrame | None) -> tuple[int, bool, bool]:
     return nearest % 360, mirrored, abs(degrees - nearest) < 1.0
 
 
-def readable(frame: av.VideoFrame | None) -> bool:
-    """False where a picture carries a kind of side data that PyAV cannot name (EXIF, view ids): it then gives none at all."""
+def readable(frame: av.VideoFrame | None, codec: str) -> bool:
+    """Whether PyAV may be asked for the picture's side data.
+
+    False for kinds that it cannot name (EXIF, view ids: it then gives none at all), and for PNG: there an ICC profile's own
+    metadata would be freed twice, which ends the process (PyAV 18.1, `SideData.__init__` owns what the frame owns).
+    """
+    if codec in UNSAFE_CODECS:
+        return False
     try:
-        return frame is None or len(frame.side_data) >= 0
+        _ = frame.side_data if frame is not None else None
     except ValueError:
         return False
+    return True
 
 
-def _blocks(frame: av.VideoFrame | None) -> dict[Type, bytes]:
-    if frame is None or not readable(frame):
+def _blocks(frame: av.VideoFrame | None, codec: str) -> dict[Type, bytes]:
+    if frame is None or not readable(frame, codec):
         return {}
     blocks = cast("SideDataContainer", frame.side_data)
     found = (cast("SideData", blocks[i]) for i in range(len(blocks)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
+from math import inf
 
 import av
 
 from mediaml.decode.clock import FrameClock
 
+_MAX_REORDER_SECONDS = 1.0  # a larger step back is a new timeline
 LOOKAHEAD_PACKETS = 32  # H.264 and HEVC reorder over at most 16 pictures
 
 
@@ -23,7 +25,8 @@ class Lookahead:
         self._clock = clock
         self._waiting: deque[av.Packet] = deque()
         self._times: list[float] = []  # of pictures seen and not yet passed, ascending
-        self.complete = True  # False once a packet came without a timestamp
+        self._latest = -inf
+        self.complete = True  # False once a packet came without a timestamp, or timestamps started over
 
     def push(self, packet: av.Packet) -> av.Packet | None:
         """Takes the next packet in file order; gives the one that is due, if any."""
@@ -31,7 +34,10 @@ class Lookahead:
         if packet.pts is None:
             self.complete = False
         elif not packet.is_discard:
-            insort(self._times, self._clock.seconds(packet.pts))
+            seconds = self._clock.seconds(packet.pts)
+            self.complete = self.complete and seconds > self._latest - _MAX_REORDER_SECONDS
+            self._latest = max(self._latest, seconds)
+            insort(self._times, seconds)
         return self._waiting.popleft() if len(self._waiting) > LOOKAHEAD_PACKETS else None
 
     def drain(self) -> list[av.Packet]:

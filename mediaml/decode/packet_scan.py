@@ -23,8 +23,9 @@ WHOLE_BYTES = 8 << 20  # files up to this size are demuxed whole
 WHOLE_BYTES_NO_DURATION = 64 << 20  # ... or up to this one where the header gives no duration
 _WHOLE_PACKETS = 5_000  # of files whose tail can be reached by seeking
 _WHOLE_PACKETS_NO_SEEK = 40_000
-_HEAD_PICTURES, _HEAD_PACKETS, _HEAD_BYTES = 240, 2_000, 16 << 20
-_TAIL_SECONDS, _TAIL_PACKETS, _TAIL_BYTES = 2.0, 10_000, 64 << 20
+_HEAD_PICTURES, _HEAD_PACKETS, _HEAD_BYTES = 120, 1_000, 8 << 20
+_TAIL_SECONDS, _TAIL_SECONDS_BY_INDEX = 2.0, 0.5
+_TAIL_PACKETS, _TAIL_BYTES = 10_000, 64 << 20
 _FIRST_PICTURE_PACKETS = 48
 _SEEKS_BY_INDEX_OR_BISECTION = frozenset(
     {MOV, MATROSKA, "mpegts", "mpeg", "ogg", "avi", "mxf", "asf", "wav", "w64", "flac"}
@@ -157,7 +158,11 @@ def _walk_tail(container: InputContainer, result: Scan, size_bytes: int) -> None
     if readable is not None:
         end = min(end, int(readable * av.time_base))
     try:
-        container.seek(max(end - int(_TAIL_SECONDS * av.time_base), start))
+        indexed = (
+            container.format.name == MOV
+        )  # every packet is in the index: no key frame is needed to read timestamps
+        seconds = _TAIL_SECONDS_BY_INDEX if indexed else _TAIL_SECONDS
+        container.seek(max(end - int(seconds * av.time_base), start), any_frame=indexed)
         for packet in container.demux():
             if packet.size == 0:
                 continue

@@ -143,7 +143,8 @@ class _Pass:
         self._streams.append(stream)
         if isinstance(stream, AvVideoStream) and isinstance(info, VideoStream):
             decoder = Decoder(self._plan.path, stream, info, self._report, self._plan.max_pixels)
-            clock = FrameClock(info, decoder.time_base, self._report.problems)
+            by_dts = self._container.format.name == "avi"
+            clock = FrameClock(info, decoder.time_base, self._report.problems, by_dts=by_dts)
             self._decoder = decoder
             self._path = VideoPath(info, self._plan.video_needs, clock, self._report, self._emit)
         elif isinstance(stream, AvAudioStream) and isinstance(info, AudioStream):

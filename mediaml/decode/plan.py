@@ -241,6 +241,8 @@ def _alternatives(media: MediaInfo, work: Work, dense: Need | None) -> tuple[Alt
     indexed = "" if gop and media.container in SEEKABLE else "the container has no index of key frames"
     alone = "" if codec in KEY_FRAMES_ALONE else f"key frames of {codec} are not known to stand alone"
     no_reference = "" if work.reference_only is not None else f"the decoder of {codec} drops no non-reference frames"
+    if media.container == "avi":
+        no_reference = "AVI holds no presentation times"
     apart = ""
     if gop and gop > 2 * work.tolerance_seconds:
         apart = f"key frames every {gop:.2f} s are further apart than +-{work.tolerance_seconds:g} s allows"

@@ -7,8 +7,8 @@ planar YUV, grey           as they are, 8..16 bit, any chroma subsampling; alpha
 NV12, P010 and relatives   U and V taken apart; the P formats' unused low bits shifted away
 packed YUV, big-endian     unpacked by swscale to the planar format of equal depth and subsampling (no resampling)
 1-bit, float grey          8-bit, 16-bit full-range grey
-RGB, palette, XYZ, Bayer   4:4:4 full-range BT.709 Y'CbCr of the same depth (16 bit for float). Not lossless: rounding
-                           to Y'CbCr costs up to one code value of each RGB channel at 8 bit
+RGB, palette, XYZ, Bayer   4:4:4 full-range BT.709 Y'CbCr of the same depth (16 bit for float). Not lossless: Y'CbCr is
+                           rounded, which costs up to one or two code values of R', G' and B'
 =========================  =================================================================================
 """
 
@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
@@ -37,6 +38,7 @@ class _Layout:
     swapped: bool  # V before U
     shift: int
     convert_to: str | None
+    is_rgb: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -47,7 +49,7 @@ def _layout(name: str, is_rgb: bool) -> _Layout:
     depth = _stored_depth(bits)
     grey = len(parts) == 1 and not is_rgb
     if is_rgb:
-        return _Layout(depth, False, False, False, 0, _planar_name("yuv444p", depth))
+        return _Layout(depth, False, False, False, 0, _planar_name("gbrp", depth), is_rgb=True)
     semi = len(parts) == 3 and parts[1].plane == parts[2].plane == 1
     native = (grey or semi or form.is_planar) and not form.is_big_endian and not form.is_bit_stream and bits <= 16
     if native and grey:
@@ -85,17 +87,16 @@ class PlaneReader:
         layout = _layout(source.traits.format, source.is_rgb)
         if layout.convert_to is not None:
             frame = self._unpack(frame, source, layout.convert_to)
-        y = plane_array(frame, 0, layout.bit_depth)
-        if layout.shift:
-            y = y >> layout.shift
+        if layout.is_rgb:
+            g, b, r = (plane_array(frame, i, layout.bit_depth) for i in range(3))
+            return _bt709(r, g, b, layout.bit_depth, luma_only=luma_only), layout.bit_depth
+        y = _unpadded(plane_array(frame, 0, layout.bit_depth), layout.shift)
         if layout.grey or luma_only:
             return [y], layout.bit_depth
         if not layout.semi_planar:
             planes = [y, plane_array(frame, 1, layout.bit_depth), plane_array(frame, 2, layout.bit_depth)]
             return planes, layout.bit_depth
-        both = plane_array(frame, 1, layout.bit_depth, samples=2)
-        if layout.shift:
-            both = both >> layout.shift
+        both = _unpadded(plane_array(frame, 1, layout.bit_depth, samples=2), layout.shift)
         u, v = both[:, 0::2], both[:, 1::2]
         return ([y, v, u] if layout.swapped else [y, u, v]), layout.bit_depth
 
@@ -105,7 +106,7 @@ class PlaneReader:
             frame,
             format=name,
             src_colorspace=source.sws_matrix,
-            dst_colorspace=Colorspace.ITU709 if source.is_rgb else source.sws_matrix,
+            dst_colorspace=source.sws_matrix,
             src_color_range=colour_range,
             dst_color_range=colour_range,
             interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
@@ -116,9 +117,23 @@ class PlaneReader:
 def plane_array(frame: av.VideoFrame, index: int, bit_depth: int, *, samples: int = 1) -> Plane:
     """Plane `index` as (h, w * samples) uint8 or little-endian uint16: a view of the frame's memory, without padding."""
     plane = frame.planes[index]
-    raw = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))
+    raw = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))  # type: ignore[arg-type]
     if plane.line_size < 0:
         raw = raw[::-1]
     if bit_depth > 8:
         return raw[:, : plane.width * samples * 2].view(np.uint16)
     return raw[:, : plane.width * samples]
+
+
+def _unpadded(plane: Plane, shift: int) -> Plane:
+    """Without the unused low bits."""
+    return np.right_shift(plane, shift, dtype=plane.dtype) if shift else plane
+
+
+def _bt709(r: Plane, g: Plane, b: Plane, bit_depth: int, *, luma_only: bool) -> list[Plane]:
+    """R'G'B' to full-range BT.709 Y'CbCr of the same depth (H.273, full range)."""
+    top, middle = (1 << bit_depth) - 1, 1 << (bit_depth - 1)
+    red, blue = r.astype(np.float32), b.astype(np.float32)
+    y = 0.2126 * red + 0.7152 * g.astype(np.float32) + 0.0722 * blue
+    signals = [y] if luma_only else [y, (blue - y) / 1.8556 + middle, (red - y) / 1.5748 + middle]
+    return [cast(Plane, np.clip(np.rint(s), 0, top).astype(r.dtype)) for s in signals]

@@ -39,7 +39,7 @@ def probe(path: PathName) -> MediaInfo:
             moov = movie_box(file, size_bytes) if container.format.name == MOV else None
             described = tracks(file, moov) if moov else []
         seen = scan(container, size_bytes, head)
-        return _info(path, container, seen, size_bytes, described, matroska_end(head))
+        return _info(path, container, seen, size_bytes, described, moov.end if moov else matroska_end(head))
 
 
 def _info(
@@ -125,7 +125,7 @@ def _timeline_warnings(
     if _index_exceeds(container, size_bytes):
         found.append(f"truncated: its index points past the end of the file ({size_bytes} bytes)")
     elif stated_end is not None and stated_end > size_bytes:
-        found.append(f"truncated: its header announces {stated_end} bytes, the file has {size_bytes}")
+        found.append(f"truncated: {stated_end} bytes at least are announced, the file has {size_bytes}")
     elif header and content and header - content > max(_MIN_SHORTFALL_SECONDS, _SHORTFALL * header):
         found.append(f"the header promises {header:.3f} s, the content ends after {content:.3f} s")
     if seen.problem is not None:

@@ -11,8 +11,8 @@ from av.stream import Disposition
 from av.video.format import VideoFormat
 from av.video.stream import VideoStream as AvVideoStream
 
-from mediaml.decode.colour_names import FIELD_ORDER, MATRIX, PRIMARIES, TRANSFER
-from mediaml.decode.hdr import has_dolby_vision, hdr_info, orientation, readable
+from mediaml.decode.colour_names import FIELD_ORDER, MATRIX, PRIMARIES, TRANSFER, chroma_location
+from mediaml.decode.hdr import UNSAFE_CODECS, has_dolby_vision, hdr_info, orientation, readable
 from mediaml.decode.packet_scan import Scan
 from mediaml.decode.references import Track
 from mediaml.decode.tags import bitrate_bps, duration_seconds, frame_count, language
@@ -36,8 +36,9 @@ def video_stream(
     if not width and track is not None:
         width, height = track.width, track.height
     aspect = _aspect(stream if context else None, warnings)
-    degrees, mirrored, exact = orientation(frame)
-    if not readable(frame):
+    codec = context.codec.canonical_name if context else _foreign_codec(track, container)
+    degrees, mirrored, exact = orientation(frame, codec)
+    if codec not in UNSAFE_CODECS and not readable(frame, codec):
         warnings.append(
             f"stream {stream.index}: HDR metadata and mirroring are hidden by side data that PyAV cannot read"
         )
@@ -46,12 +47,12 @@ def video_stream(
     shown = (max(1, round(width * aspect)), height) if width else (0, 0)
     pixel_format = frame.format if frame is not None else context.format if context else None
     dolby_vision = track.dolby_vision_profile if track else None
-    if dolby_vision is None and has_dolby_vision(frame):
+    if dolby_vision is None and has_dolby_vision(frame, codec):
         warnings.append(f"stream {stream.index}: carries Dolby Vision metadata; the profile is not in the container")
     level = context.level if context else -99
     return VideoStream(
         index=stream.index,
-        codec=context.codec.canonical_name if context else _foreign_codec(track, container),
+        codec=codec,
         profile=context.profile if context else None,
         level=level if level >= 0 else None,
         width=width,
@@ -73,8 +74,8 @@ def video_stream(
         range=_range(context, pixel_format),
         transfer=TRANSFER.get(context.color_trc) if context else None,
         primaries=PRIMARIES.get(context.color_primaries) if context else None,
-        chroma_location=None,
-        hdr=hdr_info(frame, dolby_vision),
+        chroma_location=chroma_location(codec, chroma(pixel_format), context.extradata if context else None),
+        hdr=hdr_info(frame, codec, dolby_vision),
         bitrate_bps=bitrate_bps(stream),
         start_seconds=None if timeless else start_seconds(stream),
         duration_seconds_header=None if timeless else duration_seconds(stream),

@@ -62,7 +62,7 @@ def script_kind(head: bytes) -> str | None:
 
 
 def matroska_end(head: bytes) -> int | None:
-    """Where a Matroska file's segment says it ends, in bytes from the file's start; None where it leaves that open (RFC 8794)."""
+    """The byte at which a Matroska file says that it ends (RFC 8794, 6.2); None where it leaves that open."""
     found = re.search(rb"\x18\x53\x80\x67", head)
     if found is None or not head.startswith(EBML) or found.end() >= len(head) or not head[found.end()]:
         return None

@@ -85,7 +85,7 @@ class MediaStream:
             raise RuntimeError("a MediaStream can be iterated once")
         if not self.plan.lanes:
             return
-        self._thread = Thread(target=self._run, name=f"decode {os.path.basename(self.path)!r}", daemon=True)
+        self._thread = Thread(target=self._run, name="mediaml decode", daemon=True)
         self._thread.start()
         try:
             while (delivery := self._queue.get()) is not None:

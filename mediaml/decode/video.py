@@ -87,7 +87,8 @@ class Decoder:
         if self._max_pixels is not None and size[0] * size[1] > self._max_pixels:
             raise LimitExceeded(
                 self._path,
-                f"pictures of {size[0]}x{size[1]} exceed the limit of {self._max_pixels} pixels; raise the limit to analyse it",
+                f"pictures of {size[0]}x{size[1]} exceed the limit of {self._max_pixels} pixels; "
+                "raise the limit to analyse it",
             )
         self._seen = size
 

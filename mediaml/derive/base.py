@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from mediaml.derive.vocabulary import Vocabulary
 from mediaml.errors import AnalyzerError, InvalidValue
@@ -24,12 +24,12 @@ from mediaml.tables import Lake
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Rows of several media: table -> column -> values, the key columns and `media_id` among them.
+    """Rows of several media: table -> column -> sequence or ndarray, the key columns and `media_id` among them.
 
     `columns` are output columns that the spec cannot know beforehand, because they mirror what the lake holds.
     """
 
-    rows: Mapping[Table, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    rows: Mapping[Table, Mapping[str, Any]] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
 
 
@@ -53,7 +53,7 @@ class Derivation(ABC):
     """
 
     @classmethod
-    def instances(cls, vocabularies: Sequence[Vocabulary]) -> list[Self]:
+    def instances(cls, vocabularies: Sequence[Vocabulary]) -> Sequence[Derivation]:  # noqa: ARG003
         """The derivations of this kind: one, or one a vocabulary."""
         return [cls()]
 

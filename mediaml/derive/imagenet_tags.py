@@ -29,7 +29,9 @@ class ImageNetTags(Derivation):
         version=1,
         summary="ImageNet labels a shot and a file",
         outputs=(
-            Column("score", "float32", "1", "mean softmax probability of the class; not calibrated", Table.TAGS, 0.0, 1.0),
+            Column(
+                "score", "float32", "1", "mean softmax probability of the class; not calibrated", Table.TAGS, 0.0, 1.0
+            ),
         ),
         weights=(BACKBONE,),
         groups=("tags",),

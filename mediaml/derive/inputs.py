@@ -40,7 +40,9 @@ class VectorRows:
         return len(self.media_id)
 
 
-def read_frame_vectors(lake: Lake, media_ids: Sequence[str], source: str, weights_sha256: str | None = None) -> VectorRows:
+def read_frame_vectors(
+    lake: Lake, media_ids: Sequence[str], source: str, weights_sha256: str | None = None
+) -> VectorRows:
     """The vectors that `source` gave for frames of these media, ordered by media and time.
 
     `weights_sha256` leaves out those that other weights gave: a head must not be put on another backbone.
@@ -50,12 +52,15 @@ def read_frame_vectors(lake: Lake, media_ids: Sequence[str], source: str, weight
     if weights_sha256 is not None:
         where += f" AND weights_sha256 IN {sql_list([weights_sha256])}"
     found = lake.table("embeddings", names, where).sort_by([("media_id", "ascending"), ("start_seconds", "ascending")])
-    return VectorRows(*(found.column(n).to_numpy() for n in names[:-1]), matrix(found.column("vector")))
+    media, start, end, model, sha = (found.column(n).to_numpy() for n in names[:-1])
+    return VectorRows(media, start, end, model, sha, matrix(found.column("vector")))
 
 
 def matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
     """(N, D) of a column of vectors of one length."""
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    flat = (
+        column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    )  # a copy: torch wants it writable
     return flat.reshape(len(column), -1) if len(column) else np.zeros((0, 0), np.float32)
 
 

@@ -136,8 +136,8 @@ def _compute(lake: Lake, derivation: Derivation, pending: Mapping[str, str], sum
                 _compute(lake, derivation, {media_id: digest}, summary)
             return
         (media_id, digest), *_ = pending.items()
-        key, row = KeyState(spec_id, digest, "failed"), ErrorRow.of(error, analyzer=spec_id)
-        lake.commit([lake.stage(media_id, keys=[key], errors=[row])])
+        failed, row = AnalyzerRows(spec_id, digest, status="failed"), ErrorRow.of(error, analyzer=spec_id)
+        lake.commit([lake.stage(media_id, analyzers=[failed], errors=[row])])
         summary.failed[name] += 1
         return
     lake.commit(staged)
@@ -165,9 +165,10 @@ def _split(derived: Derived, media_ids: Mapping[str, str]) -> dict[str, dict[Tab
     """Each media's part of the rows, without the media_id column."""
     split: dict[str, dict[Table, dict[str, Any]]] = {m: {} for m in media_ids}
     for table, rows in derived.rows.items():
-        of = np.asarray(rows["media_id"], dtype=object)
-        for media_id in sorted(set(of.tolist())):
-            at = np.flatnonzero(of == media_id)
+        places: dict[str, list[int]] = defaultdict(list)
+        for i, media_id in enumerate(rows["media_id"]):
+            places[media_id].append(i)
+        for media_id, at in places.items():
             split[media_id][table] = {
                 name: values[at] if isinstance(values, np.ndarray) else [values[i] for i in at]
                 for name, values in rows.items()
@@ -184,8 +185,8 @@ def _visible(lake: Lake) -> dict[str, list[_Source]]:
     """media_id -> what the tables show of it: of each analyzer the newest."""
     found = lake.refresh().sql(
         "SELECT media_id, analyzer, parameters_hash, status, list(DISTINCT e.tbl) AS tables "
-        "FROM live JOIN visible USING (kid) LEFT JOIN entries e USING (kid) "
-        "WHERE derivation = '' AND media_id IS NOT NULL GROUP BY ALL"
+        "FROM keys JOIN live USING (kid) LEFT JOIN (SELECT tbl, unnest(keys) AS kid FROM parts) e USING (kid) "
+        "WHERE derivation = '' AND is_visible AND media_id IS NOT NULL GROUP BY ALL"
     )
     known: dict[str, list[_Source]] = defaultdict(list)
     for row in found.to_pylist():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class VocabularyTags(Derivation):
         )
 
     @classmethod
-    def instances(cls, vocabularies: Sequence[Vocabulary]) -> list[Self]:
+    def instances(cls, vocabularies: Sequence[Vocabulary]) -> Sequence[Derivation]:
         return [cls(v) for v in vocabularies]
 
     @property

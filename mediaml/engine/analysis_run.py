@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mediaml
 from mediaml.analyzers.base import select
 from mediaml.decode.discover import Discovery
 from mediaml.engine.local import run_files
@@ -132,7 +132,7 @@ class AnalysisRun:
             finished_at=None if status == "running" else datetime.now(UTC),
             status=status,
             command=f"analyze {self.discovery.roots_text}",
-            mediaml_version=mediaml.__version__,
+            mediaml_version=version("mediaml"),
             files_total=s.files,
             files_done=s.analyzed,
             files_skipped=s.unchanged,

@@ -7,6 +7,7 @@ same order.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +28,12 @@ class Lite0(nn.Module):
         import timm
 
         super().__init__()
-        net = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+        net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
         net.load_state_dict(_renamed(net.state_dict(), state))
         fold_batch_norm(net)
-        self.classifier: nn.Linear = net.classifier  # type: ignore[assignment]
+        self.classifier: nn.Linear = net.classifier
         net.reset_classifier(0)
-        self.backbone = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone: nn.Module = net.to(memory_format=torch.channels_last)
         self.eval()
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -81,5 +81,3 @@ def _halve(x: Tensor) -> Tensor:
     b, t = x.shape[:2]
     y = F.avg_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
     return y.reshape(b, t, *y.shape[1:])
-
-

@@ -6,7 +6,6 @@ from functools import cache
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mediaml.ops.filters import Border, gaussian_blur
@@ -20,15 +19,14 @@ def mscn(luma: Tensor, border: Border) -> Tensor:
     """(N, 1, H, W) float luma on the 0..255 scale -> MSCN coefficients (N, 1, H, W) float32 (Ruderman 1994).
 
     (luma - mean) / (deviation + 1), both weighted by a 7x7 Gaussian of sigma 7/6 px, as in NIQE and BRISQUE. Computed in
-    float64: the deviation is a difference of large numbers, and float32 moves NIQE by 0.02. Exactly flat regions give
-    coefficients below 1e-5 that are set to 0, so that rounding is never taken for texture.
+    float64: the deviation is a difference of large numbers, and float32 moves NIQE by 0.02. What rounding leaves of flat
+    regions lies below `FLAT_MSCN`.
     """
     luma = luma.to(torch.float64)
     mean = gaussian_blur(luma, WINDOW_SIZE, WINDOW_SIGMA, border)
     square = gaussian_blur(luma * luma, WINDOW_SIZE, WINDOW_SIGMA, border)
     deviation = square.sub_(mean * mean).abs_().sqrt_()
-    found = mean.neg_().add_(luma).div_(deviation.add_(1)).to(torch.float32)
-    return F.hardshrink(found, FLAT_MSCN)
+    return mean.neg_().add_(luma).div_(deviation.add_(1)).to(torch.float32)
 
 
 class Aggd(NamedTuple):

@@ -33,7 +33,7 @@ def interpolation_phases(factor: int, taps: int = TAPS) -> Tensor:
 class TruePeak:
     """The true peak of consecutive pieces of one stream, whose filter state it carries.
 
-    All phases of a run of `_RUN` samples are one row of a matrix product: three times as fast as a convolution of one channel.
+    All phases of a run of `_RUN` samples are one row of a matrix product: three times as fast as a convolution.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:

@@ -103,8 +103,12 @@ def _card(file: File, number: int, headline: Sequence[Metric], shown: Sequence[M
 def _draw(card: Card) -> None:
     file = card.file
     timed = [c for c in file.curves if len(c.times) > 1]
-    card.values = [(c.name, brief(c.mean[0]), unit(c.unit), c.description) for c in file.curves if len(c.times) == 1]
-    bounds = [(c.times[0], c.times[-1]) for c in timed] + [(s.start, s.end) for s in (*file.shots, *file.spans)]
+    card.values = [
+        (c.name, brief(float(c.mean[0])), unit(c.unit), c.description) for c in file.curves if len(c.times) == 1
+    ]
+    bounds = [(float(c.times[0]), float(c.times[-1])) for c in timed] + [
+        (s.start, s.end) for s in (*file.shots, *file.spans)
+    ]
     length = file.duration
     if not length or not bounds or file.media.get("kind") == "image":
         return
@@ -139,7 +143,7 @@ def _grouped(curves: Sequence[Curve]) -> list[list[Curve]]:
 
 def _chart(group: Sequence[Curve], start: float, end: float, marks: str) -> Chart:
     low, high = charts.limits(group)
-    legend = [(c.name, brief(sum(c.mean) / len(c.mean))) for c in group]
+    legend = [(c.name, brief(float(c.mean.mean()))) for c in group]
     text = first_sentence(group[0].description)
     return Chart(
         group[0].name,
@@ -243,19 +247,27 @@ def overview(catalogue: Catalogue) -> Overview:
         ("files", f"{len(files):,}", ", ".join(f"{n} {k}" for k, n in kinds.most_common())),
         ("total length", duration(total), f"{sum(len(f.shots) for f in files):,} shots"),
         ("size", scaled(size, "B") if size else "–", ""),
-        ("findings", f"{sum(len(f.spans) for f in files):,}", f"{len(catalogue.kinds)} kinds"),
+        (
+            "findings",
+            f"{sum(len(f.spans) for f in files):,}",
+            f"{len(catalogue.kinds)} kind{'s' * (len(catalogue.kinds) != 1)}",
+        ),
         (
             "errors",
             f"{len(catalogue.problems):,}",
-            f"{len(unread)} files at fault" if unread else "none of them a file's",
+            f"{len(unread)} file{'s' * (len(unread) > 1)} at fault" if unread else "of analyzers",
         ),
     ]
     if not catalogue.problems:
         tiles[-1] = ("errors", "0", "")
-    shares = [
-        ("Codecs", _shares(f.main_video.get("codec") or f.media.get("audio_codec") for f in files)),
-        ("Picture height", _shares(_lines(f) for f in files)),
-    ]
+    shares = (
+        []
+        if len(files) < 2
+        else [
+            ("Codecs", _shares(f.main_video.get("codec") or f.media.get("audio_codec") for f in files)),
+            ("Picture height", _shares(_lines(f) for f in files)),
+        ]
+    )
     metrics = [m for m in headline_metrics(catalogue) if len(m.values) > 1]
     notes = [f"{t}: not computed" for t in catalogue.absent if t in ("media", "frames", "shots", "series", "tags")]
     return Overview(tiles, [s for s in shares if s[1]], [_distribution(m) for m in metrics], notes)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """One column over time, thinned to a few hundred points; `low` and `high` are the extremes within each point."""
 
     name: str
     unit: str
     description: str
-    times: Sequence[float]  # seconds, ascending
-    low: Sequence[float]
-    mean: Sequence[float]
-    high: Sequence[float]
+    times: NDArray[np.float64]  # seconds, ascending
+    low: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,9 @@ class File:
     def duration(self) -> float | None:
         """Seconds; None where nothing has a time."""
         stated = self.media.get("duration_seconds")
-        ends = [c.times[-1] for c in self.curves if len(c.times) > 1] + [s.end for s in (*self.shots, *self.spans)]
+        ends = [float(c.times[-1]) for c in self.curves if len(c.times) > 1] + [
+            s.end for s in (*self.shots, *self.spans)
+        ]
         return stated or max(ends, default=None)
 
     @property

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from PIL import Image
+import cv2
+import numpy as np
 
 from mediaml.report.model import Keyframe, Shot
 from mediaml.report.source import Source
 
 _T = TypeVar("_T")
 _CHUNK = 64  # media read at once
+_LARGEST_BYTES = 2_000_000  # a thumbnail that is larger is none
 _COLUMNS = ("media_id", "pts_seconds", "width", "height")
 
 
@@ -45,7 +46,7 @@ def keyframes(source: Source, shots: Mapping[str, Sequence[Shot]], budget: Budge
     for row in source.read("thumbnails", _COLUMNS):
         times[row["media_id"]].append(row["pts_seconds"])
     wanted = {m: choose(sorted(t), shots.get(m, ()), budget.pictures) for m, t in times.items()}
-    return {media_id: strip for media_id, strip in _read(source, wanted, budget.picture_height)}
+    return dict(_read(source, wanted, budget.picture_height))
 
 
 def choose(times: Sequence[float], shots: Sequence[Shot], limit: int) -> list[float]:
@@ -78,27 +79,26 @@ def _read(source: Source, wanted: Mapping[str, list[float]], height: int) -> Ite
         for row in source.read("thumbnails", (*_COLUMNS, "jpeg"), where):
             media_id, seconds = row["media_id"], row["pts_seconds"]
             if seconds in wanted[media_id] and seconds not in strips[media_id]:
-                picture = _shrunk(row["jpeg"], height)
+                picture = _shrunk(row["jpeg"], row["width"], row["height"], height)
                 if picture is not None:
                     strips[media_id][seconds] = Keyframe(seconds, *picture)
         for media_id in chunk:
             yield media_id, [strips[media_id][t] for t in sorted(strips[media_id])]
 
 
-def _shrunk(jpeg: bytes, height: int) -> tuple[int, int, str] | None:
-    """(width, height, data URI), at most `height` px high; None where the bytes are no JPEG picture."""
-    try:
-        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
-            if image.height > height:
-                size = (max(1, round(image.width * height / image.height)), height)
-                image.draft("RGB", size)
-                smaller = image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-                out = io.BytesIO()
-                smaller.save(out, "JPEG", quality=72)
-                return (*size, _uri(out.getvalue()))
-            return (image.width, image.height, _uri(jpeg))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+def _shrunk(jpeg: bytes, width: int, height: int, limit: int) -> tuple[int, int, str] | None:
+    """(width, height, data URI), at most `limit` px high; None where the bytes are no JPEG picture."""
+    if not jpeg.startswith(b"\xff\xd8\xff") or len(jpeg) > _LARGEST_BYTES:
         return None
+    if height <= limit:
+        return width, height, _uri(jpeg)
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        return None
+    size = (max(1, round(picture.shape[1] * limit / picture.shape[0])), limit)
+    smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", smaller, [cv2.IMWRITE_JPEG_QUALITY, 72])
+    return (*size, _uri(encoded.tobytes()))
 
 
 def _uri(jpeg: bytes) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mediaml.report.model import Catalogue, Contribution, File, Measure, Metric, Problem, Shot, Span, Tag
@@ -21,7 +23,8 @@ _SHOWN_TAGS = 400  # rows of `tags` kept for a file
 def read_catalogue(lake: Lake) -> Catalogue:
     """Everything the report shows. Tables that are absent or empty leave their part of the model empty."""
     source = Source(lake)
-    files = _files(source)
+    given = _given(source)
+    files = _files(source, {g.media_id for g in given})
     budget = Budget.for_files(len(files))
     by_id = {f.media_id: f for f in files}
     kinds = _spans(source, by_id)
@@ -39,7 +42,7 @@ def read_catalogue(lake: Lake) -> Catalogue:
     problems = _problems(source, by_id)
     runs = source.read("runs", _RUN_COLUMNS)
     absent = [t for t in _CONTENT if not source.rows.get(t)]
-    return Catalogue(files, [*frame_means(source), *own], problems, runs, _contributions(source), absent, kinds)
+    return Catalogue(files, [*frame_means(source), *own], problems, runs, _contributions(given), absent, kinds)
 
 
 _RUN_COLUMNS = (
@@ -56,19 +59,14 @@ _RUN_COLUMNS = (
 )
 
 
-def _files(source: Source) -> list[File]:
+def _files(source: Source, known: Iterable[str]) -> list[File]:
     """Every media that any table knows, in the order of its path."""
     paths: dict[str, list[tuple[Any, str]]] = defaultdict(list)
     for row in source.read("paths", ("media_id", "path", "seen_at")):
         paths[row["media_id"]].append((row["seen_at"], decode_path(row["path"])))
     media = {r["media_id"]: r for r in source.read("media", [c.name for c in source.all_columns("media")])}
-    tables = [t for t in _CONTENT if source.has(t, "media_id")]
-    known = set(media) | set(paths)
-    if tables:
-        every = source.query(" UNION ".join(f"SELECT media_id FROM {t}" for t in tables))  # noqa: S608
-        known |= set(every.column(0).to_pylist())
     files = []
-    for media_id in known:
+    for media_id in {*media, *paths, *known}:
         stored = media.get(media_id, {}).get("path")
         newest_first = [p for _, p in sorted(paths.get(media_id, ()), key=lambda x: x[0], reverse=True)]
         found = newest_first or ([decode_path(stored)] if stored else [])
@@ -186,7 +184,7 @@ def _palette(columns: Sequence[ColumnInfo], row: Mapping[str, Any]) -> Palette:
     count = len(colours) // 3
     shares = next((v for v in vectors.values() if len(v) == count), [1 / count] * count)
     triples = [[round(255 * min(1.0, max(0.0, c))) for c in colours[3 * i : 3 * i + 3]] for i in range(count)]
-    return [("#%02x%02x%02x" % tuple(t), float(s)) for t, s in zip(triples, shares, strict=True) if s > 0]
+    return [(f"#{bytes(t).hex()}", float(s)) for t, s in zip(triples, shares, strict=True) if s > 0]
 
 
 def _problems(source: Source, files: Mapping[str, File]) -> list[Problem]:
@@ -202,17 +200,32 @@ def _problems(source: Source, files: Mapping[str, File]) -> list[Problem]:
     return problems
 
 
-def _contributions(source: Source) -> list[Contribution]:
-    """What each analyzer version gave, and when."""
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What one analyzer version gave one media."""
+
+    media_id: str
+    analyzer: str
+    first: datetime
+    last: datetime
+
+
+def _given(source: Source) -> list[_Given]:
+    """Every media and analyzer that some table has rows of."""
     tables = [t for t in _CONTENT if source.has(t, "media_id", "analyzer", "computed_at")]
     if not tables:
         return []
-    union = " UNION ALL ".join(
-        f"SELECT analyzer, media_id, min(computed_at) AS first, max(computed_at) AS last FROM {t} GROUP BY ALL"  # noqa: S608
-        for t in tables
-    )
+    union = " UNION ALL ".join(f"SELECT media_id, analyzer, computed_at FROM {t}" for t in tables)  # noqa: S608
     found = source.query(
-        f"SELECT analyzer, count(DISTINCT media_id) AS files, min(first) AS first, max(last) AS last "  # noqa: S608
-        f"FROM ({union}) GROUP BY analyzer ORDER BY analyzer"
+        "SELECT media_id, analyzer, min(computed_at) AS first, max(computed_at) AS last "  # noqa: S608
+        f"FROM ({union}) GROUP BY media_id, analyzer ORDER BY media_id, analyzer"
     )
-    return [Contribution(r["analyzer"], r["files"], r["first"], r["last"]) for r in found.to_pylist()]
+    return [_Given(**row) for row in found.to_pylist()]
+
+
+def _contributions(given: Sequence[_Given]) -> list[Contribution]:
+    """The same by analyzer version."""
+    rows: dict[str, list[_Given]] = defaultdict(list)
+    for one in given:
+        rows[one.analyzer].append(one)
+    return [Contribution(a, len(r), min(g.first for g in r), max(g.last for g in r)) for a, r in sorted(rows.items())]

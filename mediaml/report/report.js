@@ -4,7 +4,14 @@
   const box = $("cards"), q = $("q"), sort = $("sort"), turn = $("turn"), open = $("open");
   const cards = [...box.querySelectorAll(":scope > .card")].map((el, i) => (
     { el, i, name: el.dataset.name, text: el.dataset.search, numbers: JSON.parse(el.dataset.numbers) }));
+  const files = `${cards.length} file${cards.length === 1 ? "" : "s"}`;
   let down = true, anyOpen = false;
+
+  // A poster is one of the card's own keyframes: the picture is in the file once.
+  for (const c of cards) {
+    const poster = c.el.querySelector(".poster img");
+    if (poster) poster.src = c.el.querySelectorAll(".strip img")[poster.dataset.of].src;
+  }
 
   const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
   const test = (term) => {
@@ -22,7 +29,7 @@
       c.el.hidden = !fits;
       shown += fits;
     }
-    $("count").textContent = tests.length ? `${shown} of ${cards.length} files` : `${cards.length} files`;
+    $("count").textContent = tests.length ? `${shown} of ${files}` : files;
     $("nothing").hidden = shown > 0 || cards.length === 0;
     remember();
   }

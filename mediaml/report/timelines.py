@@ -134,8 +134,7 @@ def _curve(
     there = np.isfinite(mean) & np.isfinite(times)
     if not there.any():
         return None
-    kept = [v[there].tolist() for v in (times, low, mean, high)]
-    return Curve(name, unit, description, kept[0], kept[1], kept[2], kept[3])
+    return Curve(name, unit, description, times[there], low[there], mean[there], high[there])
 
 
 def _series_unit(name: str) -> str:

@@ -6,6 +6,7 @@ newest is the largest. Rows count while their key is the newest of its slot. A d
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ from mediaml.tables.rows import KeyState, Status
 from mediaml.tables.schema import LOGS, arrow_schema
 
 KEYS_PER_COMMIT = 1 << 20
+LOCAL_ONLY: dict[str, str | bool | int | float | list[str]] = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""DuckDB settings: no variables of the program as tables, no extension from the network."""
+
 _TEXT, _INT = pa.string(), pa.int64()
 _STATE: Mapping[str, pa.Schema] = {
     "parts": pa.schema(
@@ -45,21 +53,31 @@ _STATE: Mapping[str, pa.Schema] = {
 }
 _FOLD = """
 CREATE OR REPLACE TEMP TABLE live AS
-    SELECT *, split_part(analyzer, '@', 1) AS name, try_cast(split_part(analyzer, '@', 2) AS BIGINT) AS version
-    FROM keys
-    QUALIFY row_number() OVER (
-        PARTITION BY derivation, CASE WHEN derivation = '' THEN media_id END,
-            CASE WHEN derivation = '' THEN analyzer END, CASE WHEN derivation = '' THEN parameters_hash END
-        ORDER BY kid DESC) = 1;
-CREATE OR REPLACE TEMP TABLE visible AS
-    SELECT kid FROM live
-    QUALIFY derivation <> '' OR row_number() OVER (
-        PARTITION BY derivation, media_id, name ORDER BY (status <> 'failed') DESC, version DESC, kid DESC) = 1;
-CREATE OR REPLACE TEMP TABLE entries AS
-    SELECT p.path, p.tbl, p.schema, p.size_bytes, e.kid, e.key_rows,
-        l.kid IS NOT NULL AS is_live, v.kid IS NOT NULL AS is_visible
-    FROM parts p, LATERAL (SELECT unnest(p.keys) AS kid, unnest(p.key_rows) AS key_rows) e
-    LEFT JOIN live l USING (kid) LEFT JOIN visible v USING (kid);
+    WITH winners AS (
+        SELECT kid, media_id, analyzer, status, derivation FROM keys
+        QUALIFY row_number() OVER (
+            PARTITION BY derivation, CASE WHEN derivation = '' THEN media_id END,
+                CASE WHEN derivation = '' THEN analyzer END, CASE WHEN derivation = '' THEN parameters_hash END
+            ORDER BY kid DESC) = 1)
+    SELECT kid, derivation <> '' OR row_number() OVER (
+        PARTITION BY derivation, media_id, split_part(analyzer, '@', 1)
+        ORDER BY (status <> 'failed') DESC, try_cast(split_part(analyzer, '@', 2) AS BIGINT) DESC, kid DESC
+    ) = 1 AS is_visible
+    FROM winners;
+CREATE OR REPLACE TEMP TABLE part_state AS
+    SELECT e.part, min(e.kid) AS first_key, count(*) AS keys, count(l.kid) AS live,
+        count(*) FILTER (l.is_visible) AS visible, sum(e.key_rows) FILTER (l.is_visible) AS visible_rows
+    FROM (SELECT rowid AS part, unnest(keys) AS kid, unnest(key_rows) AS key_rows FROM parts) e
+    LEFT JOIN live l USING (kid) GROUP BY e.part;
+"""
+# The keys of parts that hold more than what is visible.
+_ENTRIES = """
+CREATE TEMP VIEW entries AS
+    SELECT e.path, e.kid, e.key_rows, l.kid IS NOT NULL AS live, coalesce(l.is_visible, false) AS visible,
+        k.media_id, k.analyzer, k.parameters_hash
+    FROM (SELECT path, unnest(keys) AS kid, unnest(key_rows) AS key_rows FROM parts WHERE rowid IN (
+        SELECT part FROM part_state WHERE part_state.visible < part_state.keys)) e
+    LEFT JOIN live l USING (kid) LEFT JOIN keys k USING (kid)
 """
 _LOG_VIEWS: Mapping[str, str] = {
     "paths": "SELECT * FROM (SELECT * FROM paths QUALIFY row_number() OVER (PARTITION BY path ORDER BY number DESC) = 1) "
@@ -93,14 +111,17 @@ class Catalog:
     def __init__(self) -> None:
         self.head = 0
         self.checkpoint = 0
-        self._db = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
-        self._db.execute("SET TimeZone = 'UTC'")
+        self._db = duckdb.connect(":memory:", config=LOCAL_ONLY)
+        self._db.execute("SET TimeZone = 'UTC'; SET threads = 1")
         for name, schema in _STATE.items():
             self._insert(name, schema.empty_table(), create=True)
+        self._db.execute(_FOLD)
+        self._db.execute(_ENTRIES)
         self._pending: dict[str, list[dict[str, Any]]] = {name: [] for name in _STATE}
         self._removed: list[str] = []
         self._paths: dict[str, tuple[int, int, str | None]] | None = None
-        self._keys: dict[str, dict[tuple[str, str], Status]] | None = None
+        self._keys: dict[str, str] | None = None  # media_id -> JSON of its keys: a million keys stay small
+        self._newer_keys: dict[str, dict[tuple[str, str], Status]] = {}
         self._errors: tuple[int, list[dict[str, Any]]] | None = None
         self._folded = False
 
@@ -118,8 +139,10 @@ class Catalog:
     def save(self, folder: Path) -> None:
         """Writes the state as Parquet, less what can never be seen again."""
         self._fold()
-        self._db.execute("DELETE FROM keys WHERE kid NOT IN (SELECT kid FROM live)")
-        self._db.execute("DELETE FROM parts WHERE path NOT IN (SELECT path FROM entries WHERE is_live)")
+        self._db.execute("DELETE FROM parts WHERE rowid IN (SELECT part FROM part_state WHERE live = 0)")
+        self._db.execute(
+            "DELETE FROM keys WHERE kid NOT IN (SELECT kid FROM live UNION ALL SELECT unnest(keys) FROM parts)"
+        )
         for log in ("paths", "runs"):
             self._db.execute(f"CREATE OR REPLACE TABLE {log} AS {_LOG_VIEWS[log]}")
         self._folded = False
@@ -160,7 +183,7 @@ class Catalog:
                 }
             )
             if self._keys is not None and media_id is not None:
-                self._keys.setdefault(media_id, {})[analyzer, parameters] = status
+                self._newer_keys.setdefault(media_id, {})[analyzer, parameters] = status
         for part in unit["parts"]:
             keys = [first + position + k for k in part["keys"]]
             self._pending["parts"].append({**part, "keys": keys})
@@ -183,7 +206,7 @@ class Catalog:
                 self._insert(name, pa.Table.from_pylist(rows, schema=_STATE[name]))
                 rows.clear()
         if self._removed:
-            self._db.execute("DELETE FROM parts WHERE list_contains(?, path)", [self._removed])
+            self._db.execute("DELETE FROM parts WHERE path IN (SELECT unnest(?))", [self._removed])
             self._removed.clear()
 
     def _fold(self) -> None:
@@ -193,26 +216,30 @@ class Catalog:
             self._folded = True
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """A query over `parts`, `keys`, `live`, `visible`, `entries` and the logs."""
+        """A query over `parts`, `keys`, the logs, and what the fold gives: `live`, `part_state`, `entries`."""
         self._fold()
+        return self._run(query, parameters)
+
+    def _run(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
         return self._db.sql(query, params=list(parameters) or None).to_arrow_table()
 
     def sizes(self) -> dict[str, tuple[int, int, int]]:
         """Part table -> (visible rows, parts with visible rows, their bytes)."""
         found = self.sql(
-            "SELECT tbl, sum(n)::BIGINT, count(*), sum(size_bytes)::BIGINT FROM (SELECT tbl, path, size_bytes, "
-            "sum(key_rows) AS n FROM entries WHERE is_visible GROUP BY ALL) GROUP BY tbl"
+            "SELECT tbl, sum(visible_rows)::BIGINT, count(*), sum(size_bytes)::BIGINT "
+            "FROM part_state s JOIN parts p ON p.rowid = s.part WHERE visible > 0 GROUP BY tbl"
         )
         return {tbl: (rows, parts, size) for tbl, rows, parts, size in zip(*found.to_pydict().values(), strict=True)}
 
     def has_parts(self, paths: Sequence[str]) -> bool:
         """Whether all of these parts are still named."""
-        found = self.sql("SELECT count(*) AS n FROM parts WHERE list_contains(?, path)", [list(paths)])
+        found = self.sql("SELECT count(*) AS n FROM parts WHERE path IN (SELECT unnest(?))", [list(paths)])
         return found.column("n")[0].as_py() == len(set(paths))
 
     def log(self, name: str, every: bool = False) -> pa.Table:
         """A log table: the rows that hold now, or all that are kept."""
-        found = self.sql(f"SELECT * FROM {name} ORDER BY number" if every else _LOG_VIEWS[name])  # noqa: S608
+        self._flush()
+        found = self._run(f"SELECT * FROM {name} ORDER BY number" if every else _LOG_VIEWS[name])  # noqa: S608
         fields = LOGS[name]
         return found.select([f.name for f in fields]).cast(arrow_schema(fields))
 
@@ -235,9 +262,12 @@ class Catalog:
     def keys(self, media_id: str) -> list[KeyState]:
         """The live keys of a media, by analyzer."""
         if self._keys is None:
-            self._keys = {}
-            columns = self.sql("SELECT media_id, analyzer, parameters_hash, status FROM live WHERE derivation = ''")
-            for media, analyzer, parameters, status in zip(*columns.to_pydict().values(), strict=True):
-                self._keys.setdefault(media, {})[analyzer, parameters] = status
-        found = self._keys.get(media_id, {})
+            columns = self.sql(
+                "SELECT media_id, to_json(list([analyzer, parameters_hash, status]))::VARCHAR AS found "
+                "FROM keys JOIN live USING (kid) WHERE derivation = '' GROUP BY media_id"
+            ).to_pydict()
+            self._keys = dict(zip(columns["media_id"], columns["found"], strict=True))
+            self._newer_keys = {}
+        found = {(a, p): s for a, p, s in json.loads(self._keys.get(media_id, "[]"))}
+        found |= self._newer_keys.get(media_id, {})
         return [KeyState(a, p, s) for (a, p), s in sorted(found.items())]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -32,8 +31,9 @@ class Merge:
 def plan_merges(catalog: Catalog, target_bytes: int = TARGET_BYTES) -> Iterator[Merge]:
     """Groups of parts below `target_bytes`; those of derivations are left alone, being one each already."""
     rows = catalog.sql(
-        "SELECT tbl, schema, path, size_bytes FROM entries e JOIN live l USING (kid) "
-        "WHERE size_bytes < ? AND derivation = '' GROUP BY ALL ORDER BY tbl, schema, path",
+        "SELECT tbl, schema, path, size_bytes FROM part_state s JOIN parts p ON p.rowid = s.part "
+        "WHERE live > 0 AND size_bytes < ? AND first_key IN (SELECT kid FROM keys WHERE derivation = '') "
+        "ORDER BY tbl, schema, path",
         [target_bytes],
     )
     group: list[str] = []
@@ -54,30 +54,37 @@ def merge_parts(root: Path, catalog: Catalog, merge: Merge, schemas: Callable[[s
 
     Raises LakeUnwritable.
     """
-    entries = catalog.sql(
-        "SELECT e.path, e.kid, e.key_rows, e.is_live, k.media_id, k.analyzer, k.parameters_hash "
-        "FROM entries e JOIN keys k USING (kid) WHERE list_contains(?, e.path) ORDER BY e.path, e.kid",
-        [list(merge.paths)],
-    ).to_pylist()
-    tables, key_rows = [], {}
-    for path in merge.paths:
-        own = [e for e in entries if e["path"] == path]
-        dead = [e for e in own if not e["is_live"]]
-        data = pq.ParquetFile(root / path).read()
-        tables.append(_without(data, dead))
-        key_rows |= {e["kid"]: e["key_rows"] for e in own if e["is_live"]}
+    paths = list(merge.paths)
+    live = catalog.sql(
+        "SELECT kid, key_rows FROM (SELECT unnest(keys) AS kid, unnest(key_rows) AS key_rows FROM parts "
+        "WHERE path IN (SELECT unnest(?))) JOIN live USING (kid) ORDER BY kid",
+        [paths],
+    ).to_pydict()
+    hidden = catalog.sql(
+        "SELECT path, media_id, analyzer, parameters_hash FROM entries WHERE NOT live AND path IN (SELECT unnest(?))",
+        [paths],
+    ).to_pydict()
+    dead: dict[str, set[tuple[str, ...]]] = {}
+    for path, *key in zip(*hidden.values(), strict=True):
+        dead.setdefault(path, set()).add(tuple(key))
+    tables = [_without(_read(root / path), dead.get(path, set())) for path in paths]
+    key_rows = dict(zip(live["kid"], live["key_rows"], strict=True))
     name = f"{merge.table}/merged/merged-{uuid4().hex[:16]}.parquet"
     with durable.writing(root):
         return write_table(root, name, merge.table, pa.concat_tables(tables), schemas(merge.schema), key_rows)
 
 
-def _without(data: pa.Table, dead: list[dict[str, Any]]) -> pa.Table:
-    """`data` less the rows of the dead keys."""
+def _read(part: Path) -> pa.Table:
+    with pq.ParquetFile(part) as file:
+        return file.read()
+
+
+def _without(data: pa.Table, dead: set[tuple[str, ...]]) -> pa.Table:
+    """`data` less the rows of the dead keys (media_id, analyzer, parameters_hash)."""
     if not dead:
         return data
-    gone = {(e["media_id"], e["analyzer"], e["parameters_hash"]) for e in dead}
     columns = (data.column(n).to_pylist() for n in ("media_id", "analyzer", "parameters_hash"))
-    return data.filter(pa.array([key not in gone for key in zip(*columns, strict=True)]))
+    return data.filter(pa.array([key not in dead for key in zip(*columns, strict=True)]))
 
 
 def orphans(root: Path, named: set[str], older_than_seconds: float) -> Iterator[Path]:

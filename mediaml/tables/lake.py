@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mediaml.errors import InvalidValue, LakeError, LakeUnwritable, UnknownName, printable
-from mediaml.tables.catalog import Catalog
+from mediaml.tables.catalog import KEYS_PER_COMMIT, Catalog
 from mediaml.tables.commit import forget_commit, merge_commit, run_commit, unit_commit
 from mediaml.tables.compact import merge_parts, orphans, plan_merges, remove
 from mediaml.tables.manifest import Manifest
@@ -84,8 +84,17 @@ class Lake:
 
     @classmethod
     def open(cls, path: str | PathLike[str], create: bool = False) -> Lake:
-        """The lake at `path`. Raises LakeMissing, LakeVersionError; with `create`, LakeUnwritable instead of LakeMissing."""
+        """The lake at `path`; with `create`, an empty one is made where there is none.
+
+        Raises LakeMissing, LakeVersionError, LakeUnwritable (only with `create`), InvalidValue (a name that is not UTF-8).
+        """
         root = Path(path)
+        try:
+            str(root).encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(
+                f"{printable(root)}: the name of a lake's folder must be valid UTF-8; rename it"
+            ) from None
         manifest = Manifest(root)
         if create:
             manifest.create()
@@ -132,6 +141,8 @@ class Lake:
         Rows of the same key are replaced. Paths that say what is known already are left out; if nothing remains, nothing is
         written. Raises LakeUnwritable.
         """
+        if sum(len(s.keys) for s in staged) > KEYS_PER_COMMIT:
+            raise InvalidValue(f"a commit holds at most {KEYS_PER_COMMIT} analyzer results; commit in smaller groups")
         with self._lock:
             catalog = self.refresh()
             known = [s.path for s in staged if s.path and catalog.path(s.path[1]) == (*s.path[2:4], s.path[0])]
@@ -190,6 +201,8 @@ class Lake:
         with self._lock:
             gone = 0
             for merge in list(plan_merges(self.refresh())):
+                if not self.refresh().has_parts(merge.paths):
+                    continue
                 merged = merge_parts(self.path, self.refresh(), merge, self._fields_of)
                 if self._append(merge_commit(merged, merge.paths), merge.paths):
                     gone += len(merge.paths) - 1

@@ -26,7 +26,7 @@ from mediaml.tables import durable
 FORMAT = 1
 _PER_FOLDER = 1000
 _FIRST_CHECKPOINT = 64
-_LARGEST_STEP = 4096
+_LARGEST_STEP = 2048
 
 
 class Manifest:
@@ -110,7 +110,7 @@ class Manifest:
     @staticmethod
     def checkpoint_due(head: int, last: int) -> bool:
         """Whether the state after commit `head` is worth a checkpoint, the last one being at `last`."""
-        return head - last >= max(_FIRST_CHECKPOINT, min(last // 16, _LARGEST_STEP))
+        return head - last >= max(_FIRST_CHECKPOINT, min(last // 8, _LARGEST_STEP))
 
     def write_checkpoint(self, number: int, write: Callable[[Path], None]) -> None:
         """Makes a checkpoint from the files that `write` puts into the folder it is given; drops all but the last two."""

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from mediaml.errors import LakeError, QueryError, printable
-from mediaml.tables.catalog import Catalog
+from mediaml.tables.catalog import LOCAL_ONLY, Catalog
 from mediaml.tables.schema import COMMON, KEYS, LOGS, POSITION, WIDE, Field, merge
 
 Schemas = Callable[[str], tuple[Field, ...]]
@@ -52,20 +52,17 @@ def literal(text: str) -> str:
 
 def select_parts(catalog: Catalog, every_version: bool) -> Selection:
     """The parts to read: those with a key that is visible (or, for every version, live)."""
-    flag = "is_live" if every_version else "is_visible"
+    flag = "live" if every_version else "visible"
     rows = catalog.sql(
-        f"SELECT tbl, path, schema, NOT bool_and({flag}) AS filtered FROM entries "  # noqa: S608
-        f"GROUP BY tbl, path, schema HAVING bool_or({flag}) ORDER BY tbl, split_part(path, '-', 1), min(kid), path"
+        f"SELECT tbl, path, schema, {flag} < s.keys AS filtered FROM part_state s JOIN parts p ON p.rowid = s.part "  # noqa: S608
+        f"WHERE {flag} > 0 ORDER BY tbl, split_part(path, '-', 1), first_key, path"
     )
     parts: dict[str, list[PartFile]] = {name: [] for name in KEYS}
     for table, path, schema, filtered in zip(*rows.to_pydict().values(), strict=True):
         if table not in parts:
             raise LakeError(f"part {printable(path)} belongs to table {table!r}, which this version does not know")
         parts[table].append(PartFile(path, schema, filtered))
-    hidden = catalog.sql(
-        f"SELECT e.path, k.media_id, k.analyzer, k.parameters_hash FROM entries e JOIN keys k USING (kid) "  # noqa: S608
-        f"WHERE NOT e.{flag} AND e.path IN (SELECT path FROM entries WHERE {flag})"
-    )
+    hidden = catalog.sql(f"SELECT path, media_id, analyzer, parameters_hash FROM entries WHERE NOT {flag}")  # noqa: S608
     return Selection(parts, hidden)
 
 
@@ -89,15 +86,8 @@ class Reader:
         self.fields: dict[str, tuple[Field, ...]] = dict(LOGS)
         self.every_fields: dict[str, tuple[Field, ...]] = dict(LOGS)
         newest, every = select_parts(catalog, False), select_parts(catalog, True)
-        self._db = duckdb.connect(
-            ":memory:",
-            config={
-                "python_enable_replacements": "false",
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "temp_directory": str(Path(tempfile.gettempdir()) / f"mediaml-duckdb-{os.getpid()}"),
-            },
-        )
+        spill = str(Path(tempfile.gettempdir()) / f"mediaml-duckdb-{os.getpid()}")
+        self._db = duckdb.connect(":memory:", config={**LOCAL_ONLY, "temp_directory": spill})
         self._db.execute("SET TimeZone = 'UTC'")
         files = {str(self.root / p.path) for s in (newest, every) for ps in s.parts.values() for p in ps}
         self._db.execute("SET allowed_paths = $1", [sorted(files)])

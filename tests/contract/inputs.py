@@ -45,7 +45,7 @@ def clip(
     colour: Colour | None = None,
     seed: int = 0,
 ) -> Clip:
-    """Moving texture with a hard cut in the middle (or black throughout), and a noisy copy's pristine original as reference."""
+    """Noisy moving texture with a hard cut in the middle (or black throughout); its reference is the clean original."""
     colour = colour or Colour()
     codes = code_range(bit_depth, colour.range)
     shapes = [(height, width), ((height + 1) // 2, (width + 1) // 2)]

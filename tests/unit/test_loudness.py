@@ -99,10 +99,10 @@ def test_ebu_windows() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate", [44100, 96000])
-def test_every_ebu_case_at_other_rates(rate: int) -> None:
-    cases = [*ebu_signals.integrated_cases(rate), *ebu_signals.window_cases(rate), *ebu_signals.range_cases(rate)]
-    for case in cases:
+@pytest.mark.parametrize(("rate", "every"), [(44100, 1), (96000, 6)])
+def test_ebu_cases_at_other_rates(rate: int, every: int) -> None:
+    makers = (ebu_signals.integrated_cases, ebu_signals.window_cases, ebu_signals.range_cases)
+    for case in [case for make in makers for case in make(rate)][::every]:
         check(case, rate)
 
 
@@ -187,6 +187,14 @@ def test_a_late_stream_and_a_jump() -> None:
     assert file["integrated_lufs"] == pytest.approx(-20.0, abs=0.1) and file["max_short_term_lufs"] is None
 
 
+def test_a_peak_of_exactly_full_scale() -> None:
+    samples = np.zeros((1, RATE), np.float32)
+    samples[0, 1000] = 1.0
+    file, series = of_signal(samples, layout="mono")
+    assert file["true_peak_dbtp"] == file["sample_peak_dbfs"] == 0.0
+    assert series["true_peak_dbtp"][0] == (1.0, 0.0)
+
+
 def test_undefined_measures_are_null() -> None:
     nothing = dict.fromkeys(
         (
@@ -218,7 +226,7 @@ def test_channel_weights_of_bs1770() -> None:
     assert weights("7.1", 8) == [1, 1, 1, 0, 1, 1, 1.41, 1.41]
     assert weights("stereo", 2) == weights("downmix", 2) == weights("2 channels (FR+FL)", 2) == [1, 1]
     assert weights("11 channels", 11) == [1] * 11
-    with pytest.raises(InvalidValue, match="3 channels"):
+    with pytest.raises(InvalidValue, match="samples have 3"):
         channel_names("stereo", 3)
 
 
@@ -283,16 +291,49 @@ def by_us(path: Path) -> dict:
         )
         audio = AudioPath(info, AudioView())
         blocks = [b for frame in container.decode(stream) for b in audio.push(frame)] + audio.flush()
-    assert all(a.gap or a.start_sample + len(a) == b.start_sample for a, b in pairwise(blocks))
+    assert all(b.gap or a.start_sample + len(a) == b.start_sample for a, b in pairwise(blocks))
     return measure(blocks)[0]
 
 
-@pytest.mark.parametrize("name", ["sample.avi", "bbb_960x540_60fps_vp8.webm", "sample_portrait.mp4", "bbb_2500ms.ts"])
-def test_agrees_with_ffmpeg_on_real_clips(shared_data: Path, name: str) -> None:
-    path = next((shared_data / "media-edge").rglob(name))
+@pytest.mark.parametrize(
+    ("name", "long"),
+    [
+        ("sample.avi", False),
+        ("bbb_960x540_60fps_vp8.webm", False),  # 5.1
+        ("sample_portrait.mp4", False),
+        ("bbb_2500ms.ts", False),
+        ("nasa_13013.mp4", True),  # 8 kHz
+        ("nasa_13013.mp4.audio_44100.mp3", True),
+    ],
+)
+def test_agrees_with_ffmpeg_on_real_clips(shared_data: Path, name: str, long: bool) -> None:
+    """The range is compared where there are windows enough for its percentiles to mean something."""
+    path = next(shared_data.rglob(name))
     integrated, spread, true_peak, sample_peak = by_ffmpeg(path)
     ours = by_us(path)
     assert ours["integrated_lufs"] == pytest.approx(integrated, abs=0.1)
     assert ours["sample_peak_dbfs"] == pytest.approx(sample_peak, abs=0.1)
-    assert ours["true_peak_dbtp"] == pytest.approx(true_peak, abs=0.2)
-    assert (ours["loudness_range_lu"] or 0.0) == pytest.approx(spread, abs=0.1)
+    assert ours["true_peak_dbtp"] == pytest.approx(true_peak, abs=0.1)
+    if long:
+        assert ours["loudness_range_lu"] == pytest.approx(spread, abs=0.1)
+
+
+def test_agrees_with_ffmpeg_over_two_minutes_of_sounds(shared_data: Path, tmp_path: Path) -> None:
+    recordings = sorted((shared_data / "audio-tag").rglob("*.ogg"))[::4]
+    path = tmp_path / "sounds.wav"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=44100, layout="stereo")
+        at = 0
+        for recording in recordings:
+            fit = av.AudioResampler(format="s16", layout="stereo", rate=44100)
+            with av.open(str(recording)) as container:
+                for frame in [*container.decode(audio=0), None]:
+                    for piece in fit.resample(frame):
+                        piece.pts, at = at, at + piece.samples
+                        out.mux(stream.encode(piece))
+        out.mux(stream.encode(None))
+    integrated, spread, true_peak, _ = by_ffmpeg(path)
+    ours = by_us(path)
+    assert ours["integrated_lufs"] == pytest.approx(integrated, abs=0.1)
+    assert ours["loudness_range_lu"] == pytest.approx(spread, abs=0.1)
+    assert ours["true_peak_dbtp"] == pytest.approx(true_peak, abs=0.2)  # ffmpeg oversamples to 192 kHz, here it is 4x

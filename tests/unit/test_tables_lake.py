@@ -11,7 +11,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mediaml.errors import InvalidValue, LakeError, LakeMissing, LakeUnwritable, LakeVersionError, UnknownName
+from mediaml.errors import (
+    ContractBreach,
+    InvalidValue,
+    LakeError,
+    LakeMissing,
+    LakeUnwritable,
+    LakeVersionError,
+    UnknownName,
+)
 from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, PathRow, RunRow
 from mediaml.tables.schema import KEYS, TABLES
 from tests.unit.lakes import LUMA, MOMENT, TALL, frames, luma, media_id, tags, vectors
@@ -66,21 +74,18 @@ def test_restaging_a_key_replaces_its_rows_and_leaves_the_others_of_the_part(lak
     lake.commit([lake.stage(A, analyzers=[luma(), height]), lake.stage(B, analyzers=[luma()])])
     lake.commit([lake.stage(A, analyzers=[luma(2, value=0.25)])])
     found = lake.query("SELECT analyzer, luma_mean, tall FROM frames WHERE media_id = '" + A + "' ORDER BY ALL")
-    assert sorted(map(str, found.to_pylist())) == sorted(
-        str({"analyzer": a, "luma_mean": m, "tall": t})
-        for a, m, t in [
-            ("height@1", None, 1),
-            ("height@1", None, 3),
-            ("height@1", None, None),
-            ("luma@1", 0.25, None),
-            ("luma@1", 0.25, None),
-        ]
-    )
+    assert [tuple(row.values()) for row in found.to_pylist()] == [
+        ("height@1", None, 1),
+        ("height@1", None, 3),
+        ("height@1", None, None),
+        ("luma@1", 0.25, None),
+        ("luma@1", 0.25, None),
+    ]
     assert lake.table("frames").num_rows == lake.table("frames", all_versions=True).num_rows == 8
     assert next(t.rows for t in lake.tables() if t.name == "frames") == 8
     lake.commit([lake.stage(A, analyzers=[AnalyzerRows("luma@1", status="failed")])])
-    assert column(lake, "analyzer") == ["height@1"] * 3 + ["luma@1"] * 3 or set(column(lake, "media_id")) == {A, B}
-    assert lake.table("frames", where=f"media_id = '{A}' AND luma_mean IS NOT NULL").num_rows == 0
+    assert lake.table("frames", ["analyzer"], f"media_id = '{A}'").column(0).to_pylist() == ["height@1"] * 3
+    assert lake.table("frames", ["analyzer"], f"media_id = '{B}'").column(0).to_pylist() == ["luma@1"] * 3
 
 
 def test_views_show_the_newest_version_that_did_not_fail(lake: Lake) -> None:
@@ -134,7 +139,7 @@ def test_keys_and_pending(lake: Lake) -> None:
 def test_an_analyzer_without_rows_is_done_and_twice_the_same_is_refused(lake: Lake) -> None:
     lake.commit([lake.stage(A, analyzers=[AnalyzerRows("shots@1")])])
     assert lake.keys(A) == [KeyState("shots@1", "", "done")]
-    with pytest.raises(LakeError if False else Exception, match="twice"):
+    with pytest.raises(ContractBreach, match="twice"):
         lake.stage(A, analyzers=[luma(), luma()])
     with pytest.raises(InvalidValue, match="media_id"):
         lake.stage(None, analyzers=[luma()])
@@ -162,7 +167,9 @@ def test_derived_rows_may_bring_their_own_valid_from(lake: Lake) -> None:
     assert found == {A: MOMENT, B: MOMENT + timedelta(days=9)}
 
 
-@pytest.mark.parametrize("path", ["/m/ä\n'\".mp4", "-x.mkv", "/m/bad\udcff\udc80.ts", "C:\\x\\xff.mp4", "/m/=cmd|' /C'!A0"])
+@pytest.mark.parametrize(
+    "path", ["/m/ä\n'\".mp4", "-x.mkv", "/m/bad\udcff\udc80.ts", "C:\\x\\xff.mp4", "/m/=cmd|' /C'!A0"]
+)
 def test_paths_of_any_bytes_are_found_again(lake: Lake, path: str) -> None:
     lake.commit([lake.stage(A, path=PathRow(path, 10, 20), errors=[ErrorRow("not_media", "bad\udcff\x00", path)])])
     for one in (lake, Lake.open(lake.path)):
@@ -233,7 +240,9 @@ def test_vectors_of_two_lengths_live_in_one_table(lake: Lake) -> None:
     np.testing.assert_array_equal(lake.vectors(analyzer="large@1").values, large)
     with pytest.raises(InvalidValue, match="choose a model: l, s"):
         lake.vectors()
-    (part,) = [p for p in lake.path.glob("embeddings/*/*.parquet") if pq.read_schema(p).field("vector").type.list_size == 5]
+    (part,) = [
+        p for p in lake.path.glob("embeddings/*/*.parquet") if pq.read_schema(p).field("vector").type.list_size == 5
+    ]
     assert pq.read_table(part).num_rows == 2
 
 
@@ -285,11 +294,22 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         lake = Lake.open(tmp_path / name, create=True)
         order = [luma(), frames(TALL, [1, None], "height@1")]
-        staged = lake.stage(
-            A, analyzers=order if name == "one" else order[::-1], valid_from=MOMENT, computed_at=MOMENT
-        )
+        staged = lake.stage(A, analyzers=order if name == "one" else order[::-1], valid_from=MOMENT, computed_at=MOMENT)
         bodies.append([(lake.path / p.path).read_bytes() for p in staged.parts])
     assert bodies[0] == bodies[1]
+
+
+@pytest.mark.parametrize("name", ["la[k]e *?", "-lake ü\n'\"", "..lake"])
+def test_a_lake_may_have_any_utf8_name(tmp_path: Path, name: str) -> None:
+    lake = Lake.open(tmp_path / name, create=True)
+    lake.commit([lake.stage(m, analyzers=[luma()]) for m in (A, B)])
+    assert lake.compact() == 1
+    assert Lake.open(tmp_path / name).table("frames").num_rows == 6
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="UTF-8"):
+        Lake.open(tmp_path / "bad\udcff", create=True)
 
 
 def test_missing_newer_and_unwritable_lakes_are_told_apart(tmp_path: Path, lake: Lake) -> None:

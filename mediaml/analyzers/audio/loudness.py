@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from math import log10
 
@@ -75,7 +76,7 @@ class Loudness(AudioAnalyzer):
 
     def finish(self) -> Rows:
         self._end_run()
-        momentary, short_term = _joined(self._gating), _joined(self._ranging)
+        momentary, short_term = np.array(self._gating), np.array(self._ranging)
         files = {
             "integrated_lufs": integrated_loudness(momentary),
             "loudness_range_lu": loudness_range(short_term),
@@ -88,9 +89,9 @@ class Loudness(AudioAnalyzer):
         self._reset()
         return {
             Table.SERIES: {
-                "series": [name for name, rows in series.items() for _ in rows],
-                "time_seconds": [time for rows in series.values() for time, _ in rows],
-                "value": [value for rows in series.values() for _, value in rows],
+                "series": [name for name, (times, _) in series.items() for _ in times],
+                "time_seconds": [time for times, _ in series.values() for time in times],
+                "value": [value for _, values in series.values() for value in values],
             },
             Table.FILES: {name: [value] for name, value in files.items()},
         }
@@ -99,14 +100,14 @@ class Loudness(AudioAnalyzer):
         self._meter: LoudnessMeter | None = None
         self._key: tuple[int, int, str] | None = None
         self._origin = 0.0  # file time of the run's first sample
-        self._gating: list[np.ndarray] = []  # energies of 400 ms windows, every 100 ms
-        self._ranging: list[np.ndarray] = []  # energies of 3 s windows, every 100 ms
+        self._gating = array("d")  # energies of 400 ms windows, every 100 ms
+        self._ranging = array("d")  # energies of 3 s windows, every 100 ms
         self._max_momentary: float | None = None
         self._max_short_term: float | None = None
         self._true_peak = 0.0
         self._sample_peak = 0.0
         names = ("momentary_lufs", "short_term_lufs", "true_peak_dbtp")
-        self._series: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        self._series = {name: (array("d"), array("d")) for name in names}  # times, values
 
     def _end_run(self) -> None:
         if self._meter is not None:
@@ -120,20 +121,21 @@ class Loudness(AudioAnalyzer):
             self._true_peak = max(self._true_peak, piece.true_peak)
             self._sample_peak = max(self._sample_peak, piece.sample_peak)
             times, energies = piece.every(GATING_STEPS, piece.momentary)
-            self._gating.append(energies)
+            self._gating.extend(energies)
             self._extend("momentary_lufs", times, energies)
-            self._ranging.append(piece.every(GATING_STEPS, piece.short_term)[1])
+            self._ranging.extend(piece.every(GATING_STEPS, piece.short_term)[1])
             self._extend("short_term_lufs", *piece.every(STEPS_PER_SECOND, piece.short_term))
-            peak = max(_decibels(piece.true_peak) or FLOOR_LUFS, FLOOR_LUFS)
-            self._series["true_peak_dbtp"].append((self._origin + piece.end_step / STEPS_PER_SECOND, peak))
+            peak = _decibels(piece.true_peak)
+            peak = FLOOR_LUFS if peak is None else max(peak, FLOOR_LUFS)
+            self._extend_levels("true_peak_dbtp", [piece.end_step / STEPS_PER_SECOND], [peak])
 
-    def _extend(self, series: str, times: np.ndarray, energies: np.ndarray) -> None:
-        levels = energy_to_lufs(energies)
-        self._series[series] += zip((times + self._origin).tolist(), levels.tolist(), strict=True)
+    def _extend(self, series: str, ends: np.ndarray, energies: np.ndarray) -> None:
+        self._extend_levels(series, ends, energy_to_lufs(energies))
 
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0)
+    def _extend_levels(self, series: str, ends: Iterable[float], levels: Iterable[float]) -> None:
+        times, values = self._series[series]
+        times.extend(self._origin + end for end in ends)
+        values.extend(levels)
 
 
 def _greater(so_far: float | None, energies: np.ndarray) -> float | None:

@@ -46,7 +46,7 @@ class Brisque(FrameAnalyzer):
         weights=("brisque_svr", "brisque_range"),
         groups=("quality",),
         cite="Mittal, Moorthy & Bovik 2012, IEEE TIP 21(12); package brisque 0.2.0",
-        cost_ms=200.0,
+        cost_ms=220.0,
     )
 
     def setup(self, device: torch.device) -> None:

@@ -26,7 +26,7 @@ Domain = Literal["pq", "code"]
 SCALE = 255.0  # values are reported as if the domain's [0, 1] were 8-bit code values
 SDR_PEAK, SDR_BLACK = 300.0, 0.1  # cd/m2, the display assumed for SDR
 HDR_PEAK, HDR_BLACK = 1000.0, 0.01  # cd/m2, for HLG
-_STRIP_ROWS = 64  # rows worked on at a time on the CPU: they stay in the cache
+_STRIP_ROWS = 32  # rows worked on at a time on the CPU: they stay in the cache
 _SI_LIMIT = 4 * SCALE * math.sqrt(2) / 2  # the deviation of a magnitude in [0, 4 * 255 * sqrt 2]
 
 FloatPlane = NDArray[np.float32]
@@ -45,8 +45,8 @@ class SiTi(FrameAnalyzer):
     domain "pq"    ITU-T P.910 (10/2023): luma is brought to [0, 1] by range and bit depth, shown on a display (SDR:
                    BT.1886, gamma 2.4, 0.1..300 cd/m2; HLG: BT.2100, 0.01..1000 cd/m2), coded by PQ and scaled to 255. PQ
                    input is taken as it is. The same as VQEG's siti-tools 0.6.0, but for a wrong sign in its HLG curve.
-    domain "code"  P.910 editions up to 2008: coded luma as it is, on the scale of 8 bits (limited range is not stretched).
-                   Comparable to published figures and to FFmpeg's siti filter; about 1.3 to 2 times the values of "pq".
+    domain "code"  P.910 editions up to 2008: coded luma as it is, on the scale of 8 bits; about twice the values of "pq" for
+                   SDR. FFmpeg's siti filter stretches limited range first, so it gives 255 / 219 times these.
     """
 
     spec = Spec(
@@ -65,7 +65,7 @@ class SiTi(FrameAnalyzer):
         ordered=True,
         groups=("quality", "complexity"),
         cite="ITU-T P.910 (10/2023) clause 7.8; VQEG siti-tools",
-        cost_ms=6.0,
+        cost_ms=6.5,
     )
 
     def __init__(self, domain: Domain = "pq") -> None:
@@ -152,16 +152,18 @@ def _measure(
     """SI and TI (NaN for none) of one plane; fills `mapped` with the plane in the domain. Works in strips of rows."""
     height, width = coded.shape
     detail, motion = _Spread(), _Spread()
+    scratch = np.empty((2, _STRIP_ROWS + 2, width), np.float32)
     for top in range(0, height, _STRIP_ROWS):
         bottom = min(top + _STRIP_ROWS, height)
         cv2.LUT(np.ascontiguousarray(coded[top:bottom]), table, dst=mapped[top:bottom])
         strip = mapped[max(top - 2, 0) : bottom]  # one row of overlap on each side of the rows that count
+        across, down = scratch[:, : len(strip)]
         if width > 2 and len(strip) > 2:
-            across = cv2.Sobel(strip, cv2.CV_32F, 1, 0, ksize=3)[1:-1, 1:-1]
-            down = cv2.Sobel(strip, cv2.CV_32F, 0, 1, ksize=3)[1:-1, 1:-1]
-            detail.add(cv2.magnitude(across, down))
+            cv2.Sobel(strip, cv2.CV_32F, 1, 0, dst=across, ksize=3)
+            cv2.Sobel(strip, cv2.CV_32F, 0, 1, dst=down, ksize=3)
+            detail.add(cv2.magnitude(across, down, magnitude=across)[1:-1, 1:-1])
         if before is not None:
-            motion.add(cv2.subtract(mapped[top:bottom], before[top:bottom]))
+            motion.add(cv2.subtract(mapped[top:bottom], before[top:bottom], dst=down[: bottom - top]))
     return detail.deviation, motion.deviation
 
 

@@ -50,7 +50,9 @@ class ShotBoundaries(FrameAnalyzer):
                 "how the shot ends: 'cut', 'gradual' (dissolve, fade, wipe) or 'end' of the file",
                 Table.SHOTS,
             ),
-            _column("transition_probability", "float32", "1", "network's score of that transition; not calibrated", 1.0),
+            _column(
+                "transition_probability", "float32", "1", "network's score of that transition; not calibrated", 1.0
+            ),
             _column("transition_start_seconds", "float64", "s", "time of the transition's first frame"),
             _column("transition_end_seconds", "float64", "s", "time at which its last frame ends"),
         ),
@@ -87,7 +89,7 @@ class ShotBoundaries(FrameAnalyzer):
         self.windows_at_once = 1 if device.type == "cpu" else 8  # one window stays in a core's cache
         self._reset()
 
-    def start(self, media: MediaInfo) -> None:
+    def start(self, media: MediaInfo) -> None:  # noqa: ARG002
         self._reset()
 
     def _reset(self) -> None:

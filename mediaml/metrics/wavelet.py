@@ -1,0 +1,95 @@
+"""The Daubechies-2 wavelet transform of ADM: libvmaf's fixed-point taps, borders and rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+LOW = tuple(t / 32768 for t in (15826, 27411, 7345, -4240))  # over samples 2i - 1 .. 2i + 2
+HIGH = tuple(t / 32768 for t in (-4240, -7345, 27411, -15826))
+_ONE = np.ones(1)
+_VERTICAL_STEP = 128.0  # finest scale: the vertical result is rounded to 1/128, the band to 1/64 of a code
+_BAND_STEP = 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """One level: approximation (N, 1, h, w), and the detail bands horizontal, vertical, diagonal as (N, 3, h, w)."""
+
+    low: Tensor
+    detail: Tensor
+
+
+def transform(x: Tensor, *, finest: bool) -> Bands:
+    """(N, 1, H, W) float -> one level of half the size, rounded up; `finest` rounds as 8-bit fixed point does."""
+    if x.device.type == "cpu" and not x.requires_grad:
+        levels = [_transform_opencv(plane, finest) for plane in x[:, 0].numpy()]
+        return Bands(
+            torch.from_numpy(np.stack([low for low, _ in levels])[:, None]),
+            torch.from_numpy(np.stack([detail for _, detail in levels])),
+        )
+    low, high = _halves(x, 2, _VERTICAL_STEP if finest else 0)
+    step = _BAND_STEP if finest else 0
+    (ll, lh), (hl, hh) = _halves(low, 3, step), _halves(high, 3, step)
+    return Bands(ll, torch.cat([hl, lh, hh], dim=1))
+
+
+def rounded(x: Tensor, step: float) -> Tensor:
+    """`x` to the nearest 1 / step; the gradient passes through unchanged."""
+    nearest = (x * step).round() / step
+    return x + (nearest - x).detach() if x.requires_grad else nearest
+
+
+def source_indices(length: int) -> NDArray[np.int64]:
+    """(4, (length + 1) // 2): the samples under the taps; mirrored before the start, the edge repeated after the end."""
+    at = 2 * np.arange((length + 1) // 2) + np.arange(-1, 3)[:, None]
+    at = np.where(at >= length, 2 * length - at - 1, np.abs(at))
+    return at.clip(0, length - 1)
+
+
+def _halves(x: Tensor, dim: int, step: float) -> tuple[Tensor, Tensor]:
+    taken = [x.index_select(dim, torch.from_numpy(i).to(x.device)) for i in source_indices(x.shape[dim])]
+    made = [torch.stack([t * s for t, s in zip(taps, taken, strict=True)]).sum(0) for taps in (LOW, HIGH)]
+    return (rounded(made[0], step), rounded(made[1], step)) if step else (made[0], made[1])
+
+
+def _transform_opencv(plane: NDArray[np.float32], finest: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    low, high = (_rows(plane, taps, _VERTICAL_STEP if finest else 0) for taps in (LOW, HIGH))
+    step = _BAND_STEP if finest else 0
+    detail = np.empty((3, low.shape[0], (plane.shape[1] + 1) // 2), np.float32)
+    _columns(high, LOW, step, detail[0])
+    _columns(low, HIGH, step, detail[1])
+    _columns(high, HIGH, step, detail[2])
+    return _columns(low, LOW, step, np.empty_like(detail[0])), detail
+
+
+def _rows(plane: NDArray[np.float32], taps: tuple[float, ...], step: float) -> NDArray[np.float32]:
+    """Every second row of the vertical filter's result, contiguous."""
+    kernel = np.asarray(taps) * (step or 1)
+    full = cv2.sepFilter2D(plane, -1, _ONE, kernel, anchor=(-1, 1), borderType=cv2.BORDER_REFLECT_101)
+    last = source_indices(plane.shape[0])[:, -1]
+    full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(np.float32) @ plane[last]
+    if not step:
+        return np.ascontiguousarray(full[::2])
+    return np.rint(full[::2]) * np.float32(1 / step)
+
+
+def _columns(
+    half: NDArray[np.float32], taps: tuple[float, ...], step: float, out: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Every second column of the horizontal filter's result, into `out`."""
+    kernel = np.asarray(taps) * (step or 1)
+    full = cv2.sepFilter2D(half, -1, kernel, _ONE, anchor=(1, -1), borderType=cv2.BORDER_REFLECT_101)
+    last = source_indices(half.shape[1])[:, -1]
+    full[:, (full.shape[1] - 1) // 2 * 2] = half[:, last] @ kernel.astype(np.float32)
+    if not step:
+        out[:] = full[:, ::2]
+        return out
+    np.rint(full[:, ::2], out=out)
+    out *= np.float32(1 / step)
+    return out
