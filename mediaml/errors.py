@@ -17,7 +17,11 @@ Everything that mediaml raises on purpose derives from `MediamlError`, so one `e
     │   ├── CodecUnsupported    no decoder for the codec
     │   ├── ForbiddenReference  the file points at another file or at the network
     │   ├── LimitExceeded       more pixels, bytes or time than the caller allowed
-    │   └── MediaCrash          the worker that held the file died (decoder fault, out of memory)
+    │   ├── MediaCrash          the worker that held the file died (decoder fault, out of memory)
+    │   └── PairError           a distorted file and its reference cannot be compared
+    │       ├── ContentDiffers  they do not show the same pictures
+    │       ├── GeometryDiffers shifted, rotated or mirrored pictures
+    │       └── ColourDiffers   HDR against SDR, other primaries: no conversion that would be fair
     ├── AnalyzerError           one analyzer is at fault; names it                       an `errors` row
     │   └── ContractBreach      it gave other columns, shapes or ranges than it declared
     ├── WeightsError            exit code 2; each says the command that helps
@@ -126,6 +130,22 @@ class LimitExceeded(MediaError):
 
 class MediaCrash(MediaError):
     """The worker process that held the file died."""
+
+
+class PairError(MediaError):
+    """A distorted file and its reference cannot be compared; `path` is the distorted one."""
+
+
+class ContentDiffers(PairError):
+    """The two files do not show the same pictures, or not at any common time."""
+
+
+class GeometryDiffers(PairError):
+    """The distorted picture is shifted, rotated or mirrored against the reference."""
+
+
+class ColourDiffers(PairError):
+    """HDR against SDR, or other primaries: no conversion would be fair."""
 
 
 class AnalyzerError(MediamlError):

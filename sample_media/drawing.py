@@ -35,15 +35,21 @@ _PALETTES = (  # dark, middle, bright of each scene
 )
 
 
+def _to_and_fro(way: float, limit: int) -> int:
+    """A position in [0, limit] that turns back at both ends, so that nothing ever jumps."""
+    return int(limit - abs(way % (2 * limit) - limit))
+
+
 def scene(number: int, seconds: float, width: int = WIDTH, height: int = HEIGHT) -> Picture:
     """Scene `number` at a time: drifting clouds in the scene's own colours with one disc that crosses them."""
     cloud = _cloud(number)
-    dx, dy = int(40 + 30 * seconds) % (cloud.shape[1] - WIDTH), int(20 + 10 * seconds * (1 + number % 3))
-    part = cloud[dy % (cloud.shape[0] - HEIGHT) :, dx:][:HEIGHT, :WIDTH]
+    dx = _to_and_fro(40 + 30 * seconds, cloud.shape[1] - WIDTH)
+    dy = _to_and_fro(20 + 10 * seconds * (1 + number % 3), cloud.shape[0] - HEIGHT)
+    part = cloud[dy:, dx:][:HEIGHT, :WIDTH]
     dark, middle, bright = (np.array(c, np.float32) for c in _PALETTES[number % len(_PALETTES)])
     low, high = np.minimum(part * 2, 1)[..., None], np.maximum(part * 2 - 1, 0)[..., None]
     picture = dark + (middle - dark) * low + (bright - middle) * high
-    centre = (int(80 + 120 * seconds) % WIDTH, HEIGHT // 2 + int(60 * np.sin(2 * seconds + number)))
+    centre = (_to_and_fro(80 + 120 * seconds, WIDTH), HEIGHT // 2 + int(60 * np.sin(2 * seconds + number)))
     canvas = np.ascontiguousarray(picture.astype(np.uint8))
     cv2.circle(canvas, centre, 34, tuple(int(v) for v in bright), -1, cv2.LINE_AA)
     cv2.circle(canvas, centre, 34, tuple(int(v) for v in dark), 3, cv2.LINE_AA)

@@ -43,7 +43,7 @@ def black_freeze_silence(path: Path) -> Truth:
     def picture(t: float) -> Picture:
         if 2 <= t < 3:
             return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        return scene(1, 5.0 if 5 <= t < 7 else t)
+        return scene(1, t if t < 5 else max(5.0, t - 2))
 
     clipped = np.clip(tone(1, 330, 6), -1, 1)
     sound = np.concatenate([tone(4, 440, -18), silence(2.5), tone(1.5, 440, -18), clipped], axis=1)

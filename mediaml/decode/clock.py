@@ -34,9 +34,7 @@ class FrameClock:
     `slack_seconds` is half a tick of the time base (at most 1 ms): by how much a container may have rounded a timestamp.
     """
 
-    def __init__(
-        self, stream: VideoStream, time_base: Fraction, problems: ProblemLog, *, by_dts: bool = False
-    ) -> None:
+    def __init__(self, stream: VideoStream, time_base: Fraction, problems: ProblemLog, *, by_dts: bool = False) -> None:
         rate = stream.frame_rate or stream.frame_rate_nominal or 25.0
         self.period_seconds = 1.0 / rate if rate > 0 else 0.04
         self.slack_seconds = min(float(time_base) / 2, _MAX_SLACK_SECONDS) + 1e-9
@@ -74,7 +72,9 @@ class FrameClock:
                 return 0.0
             if not self._by_dts:
                 now = last.pts_seconds + last.duration_seconds
-                self._report("timestamp_missing", now, "no timestamp; frames follow each other by their stated duration")
+                self._report(
+                    "timestamp_missing", now, "no timestamp; frames follow each other by their stated duration"
+                )
                 return now
             return last.pts_seconds + self._step
         stated = self.seconds(ticks)
@@ -88,7 +88,9 @@ class FrameClock:
         if back > _JUMP_SECONDS:
             self._shift += repaired - now
         self._report(
-            "timestamp_backwards", repaired, f"timestamp {stated:.3f} s lies {back:.3f} s back; taken as {repaired:.3f} s"
+            "timestamp_backwards",
+            repaired,
+            f"timestamp {stated:.3f} s lies {back:.3f} s back; taken as {repaired:.3f} s",
         )
         return repaired
 

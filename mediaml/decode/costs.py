@@ -54,6 +54,7 @@ class Work:
     instants: int  # over all lanes; those of equal time once
     tolerance_seconds: float  # the strictest
     key_interval_seconds: float | None
+    sound: bool  # heard in the same pass, or in one of its own beside seeking
 
     @property
     def sequential(self) -> float:
@@ -87,4 +88,5 @@ class Work:
         rolled = min(self.instants * way * rate, float(self.frames))  # a dense plan rolls on instead of seeking back
         keys = min(self.instants, self.seconds / gop + 1)
         cost = keys * KEY_FRAME_FACTOR + rolled * share
-        return (cost * decode_ms(self.stream) + self.instants * SEEK_MS) / 1e3
+        demux = self.frames * DEMUX_MS_PER_PACKET if self.sound else 0.0
+        return (cost * decode_ms(self.stream) + self.instants * SEEK_MS + demux) / 1e3

@@ -31,8 +31,6 @@ class WholePictures:
 
 def _graph(frame: av.VideoFrame) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90000)
-    )
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90000))
     graph.link_nodes(source, graph.add("setfield", "mode=prog"), graph.add("buffersink")).configure()
     return graph

@@ -101,9 +101,9 @@ def _prepared(
     audio = _find(container, plan.audio_stream, media.audio)
     wanted = [pair for pair in (video, audio) if pair is not None]
     for stream, info in wanted:
-        if stream.codec_context is None:
+        if not has_decoder(stream):
             report.problems.add(Problem(info.index, None, "codec_unsupported", f"no decoder for {info.codec}"))
-    if wanted and all(stream.codec_context is None for stream, _ in wanted):
+    if wanted and all(not has_decoder(stream) for stream, _ in wanted):
         raise CodecUnsupported(
             plan.path, f"no decoder for {' or '.join(info.codec for _, info in wanted)} in this build"
         )
@@ -112,9 +112,14 @@ def _prepared(
         if all(stream is not other for other, _ in wanted):
             stream.discard = Discard.all
     for stream, info in wanted:
-        if stream.codec_context is not None:
+        if has_decoder(stream):
             work.add(stream, info)
     return work
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether this build of FFmpeg decodes the stream's codec."""
+    return stream.codec_context is not None
 
 
 def _find(

@@ -149,7 +149,7 @@ def make_plan(media: MediaInfo, needs: Sequence[Need], *, max_pixels: int | None
     video_needs = [lane.need for lane in served if not lane.need.is_audio]
     if video is not None and video_needs:
         _check_limit(media, video, max_pixels)
-        mode, reason, alternatives = _choose(media, video, video_needs)
+        mode, reason, alternatives = _choose(media, video, video_needs, sound=len(video_needs) < len(served))
     else:
         mode, reason, alternatives = "sequential", "no pictures wanted" if video else "no video stream", ()
     return Plan(
@@ -206,7 +206,9 @@ def _stream_frames(video: VideoStream, media: MediaInfo) -> int | None:
     return max(1, round(media.duration_seconds * rate)) if media.duration_seconds and rate else None
 
 
-def _choose(media: MediaInfo, video: VideoStream, needs: Sequence[Need]) -> tuple[Mode, str, tuple[Alternative, ...]]:
+def _choose(
+    media: MediaInfo, video: VideoStream, needs: Sequence[Need], *, sound: bool
+) -> tuple[Mode, str, tuple[Alternative, ...]]:
     frames = _stream_frames(video, media)
     seconds = media.duration_seconds
     if frames == 1:
@@ -221,6 +223,7 @@ def _choose(media: MediaInfo, video: VideoStream, needs: Sequence[Need]) -> tupl
         instants=min(frames, sum(ceil(seconds * rate) for rate in rates)),
         tolerance_seconds=min(need.tolerance_seconds for need in needs),
         key_interval_seconds=video.key_frame_interval_seconds,
+        sound=sound,
     )
     dense = next((need for need in needs if need.fps is None), None)
     alternatives = _alternatives(media, work, dense)

@@ -17,7 +17,7 @@ from mediaml.derive.inputs import sql_list
 from mediaml.derive.vocabulary import Vocabulary, load_vocabulary, shipped_vocabularies
 from mediaml.errors import LakeError, UnknownName, WeightsError
 from mediaml.spec import Table
-from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake
+from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, Result
 from mediaml.tables.rows import parameters_hash
 
 MEDIA_AT_ONCE = 32
@@ -82,25 +82,16 @@ def select(vocabularies: Sequence[Vocabulary], only: Sequence[str] | None = None
     return [d for d in known if {d.spec.name, *d.spec.groups} & set(only)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What a lake shows of one analyzer (or derivation) for one media, and the tables that it has rows in."""
-
-    key: KeyState
-    tables: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        return self.key.analyzer.split("@")[0]
-
-
 def _bring_up_to_date(lake: Lake, derivation: Derivation, summary: DeriveSummary) -> None:
     spec = derivation.spec
     pending: dict[str, str] = {}  # media_id -> parameters_hash
     for counts in (summary.computed, summary.unchanged, summary.failed, summary.rows):
         counts[spec.name] = 0
     settings = _settings(derivation)
-    for media_id, known in _visible(lake).items():
+    visible: dict[str, list[Result]] = defaultdict(list)
+    for result in lake.results():
+        visible[result.media_id].append(result)
+    for media_id, known in visible.items():
         inputs = [s.key for s in known if _is_read(derivation, s)]
         if not inputs:
             continue
@@ -116,10 +107,11 @@ def _bring_up_to_date(lake: Lake, derivation: Derivation, summary: DeriveSummary
         _compute(lake, derivation, {m: pending[m] for m in media_ids[begin : begin + MEDIA_AT_ONCE]}, summary)
 
 
-def _is_read(derivation: Derivation, source: _Source) -> bool:
-    if source.key.status != "done" or source.name == derivation.spec.name:
+def _is_read(derivation: Derivation, source: Result) -> bool:
+    name = source.key.analyzer.split("@")[0]
+    if source.key.status != "done" or name == derivation.spec.name:
         return False
-    return source.name in derivation.sources or bool(source.tables & set(derivation.source_tables))
+    return name in derivation.sources or bool(source.tables & set(derivation.source_tables))
 
 
 def _compute(lake: Lake, derivation: Derivation, pending: Mapping[str, str], summary: DeriveSummary) -> None:
@@ -179,20 +171,6 @@ def _split(derived: Derived, media_ids: Mapping[str, str]) -> dict[str, dict[Tab
 
 def _settings(derivation: Derivation) -> dict[str, Any]:
     return dict(derivation.parameters) | {f"weights:{n}": weights.describe(n).sha256 for n in derivation.spec.weights}
-
-
-def _visible(lake: Lake) -> dict[str, list[_Source]]:
-    """media_id -> what the tables show of it: of each analyzer the newest."""
-    found = lake.refresh().sql(
-        "SELECT media_id, analyzer, parameters_hash, status, list(DISTINCT e.tbl) AS tables "
-        "FROM keys JOIN live USING (kid) LEFT JOIN (SELECT tbl, unnest(keys) AS kid FROM parts) e USING (kid) "
-        "WHERE derivation = '' AND is_visible AND media_id IS NOT NULL GROUP BY ALL"
-    )
-    known: dict[str, list[_Source]] = defaultdict(list)
-    for row in found.to_pylist():
-        key = KeyState(row["analyzer"], row["parameters_hash"], row["status"])
-        known[row["media_id"]].append(_Source(key, frozenset(row["tables"])))
-    return known
 
 
 def _valid_from(lake: Lake, media_ids: Sequence[str]) -> dict[str, datetime]:

@@ -10,12 +10,14 @@ from typing import Any
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer, select
 from mediaml.decode.discover import Discovery, find_media
+from mediaml.derive import derive as derive_tables
 from mediaml.engine.analysis_run import AnalysisRun, RunSummary
 from mediaml.engine.progress import RunProgress, SilentProgress
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, Settings, choose_device
 from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.tables import Lake
 
+COMPACT_ABOVE_PARTS = 1000
 PathLike = str | os.PathLike[str]
 
 
@@ -87,14 +89,24 @@ def run_analysis(
     with progress:
         try:
             run.execute(progress)
-            if derive and not run.summary.interrupted:
-                from mediaml.derive import derive as derive_tables
-
-                progress.note("deriving tags, shot summaries and joint embeddings")
-                derive_tables(run.lake)
+            if not run.summary.interrupted:
+                _tidy(run.lake, derive, progress)
         finally:
             run.record()
     return run.lake, run.summary
+
+
+def _tidy(lake: Lake, derive: bool, progress: RunProgress) -> None:
+    """What follows the decoding: derived tables, and fewer, larger parts where many files left many small ones."""
+    if derive:
+        progress.note("deriving tags, shot summaries and joint embeddings")
+        try:
+            derive_tables(lake)
+        except WeightsAbsent as absent:  # everything that needs no absent weight is done
+            progress.note(f"not everything was derived: {absent}")
+    if sum(t.parts for t in lake.tables()) > COMPACT_ABOVE_PARTS:
+        progress.note("merging small parts")
+        lake.compact()
 
 
 def check_weights(analyzers: Sequence[type[Analyzer]]) -> None:

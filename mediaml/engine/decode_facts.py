@@ -11,8 +11,8 @@ DECODE = Spec(
     version=1,
     summary="frames and samples decoded, and faults met on the way (not an analyzer: a by-product of every whole decode)",
     outputs=(
-        Column("frames_decoded", "int64", "frames", "frames that came out of the decoder", Table.FILES, minimum=0),
-        Column("samples_decoded", "int64", "samples", "samples a channel that came out of the decoder", Table.FILES, minimum=0),
+        Column("frames_decoded", "int64", "frames", "frames that were decoded", Table.FILES, minimum=0),
+        Column("samples_decoded", "int64", "samples", "samples a channel that were decoded", Table.FILES, minimum=0),
         Column("decode_problems", "int64", "faults", "faults met while decoding", Table.FILES, minimum=0),
     ),
     cite="FFmpeg, through PyAV",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +17,7 @@ from mediaml.engine.pack import Arrays, check_update, concatenate
 from mediaml.frames import AudioBlock, FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Table
-from mediaml.tables.rows import AnalyzerRows
+from mediaml.tables.rows import AnalyzerRows, parameters_hash
 
 NullableArrays = dict[Table, dict[str, Any]]
 
@@ -120,12 +118,9 @@ def frame_keys(batch: FrameBatch) -> Arrays:
 
 
 def analyzer_hash(analyzer: Analyzer) -> str:
-    """Part of the idempotency key: the analyzer's settings and the checksums of its weights; "" where it has neither."""
-    settings: dict[str, object] = dict(analyzer.parameters)
-    settings |= {f"weights:{name}": weights.describe(name).sha256 for name in analyzer.spec.weights}
-    if not settings:
-        return ""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    """Part of the idempotency key: hash of the analyzer's settings and of its weights' checksums; "" where it has neither."""
+    settings = {f"weights:{name}": weights.describe(name).sha256 for name in analyzer.spec.weights}
+    return parameters_hash({**analyzer.parameters, **settings})
 
 
 def silence_torch_threads(threads: int) -> None:

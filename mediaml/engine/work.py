@@ -15,7 +15,7 @@ from mediaml.engine.decode_facts import decode_rows
 from mediaml.engine.run import MediaOutcome, Progress, run_media
 from mediaml.engine.runner import analyzer_hash, silence_torch_threads
 from mediaml.engine.settings import Settings, choose_device
-from mediaml.errors import ContractBreach, MediaEmpty, MediaError, MediaMissing, MediaUnreadable
+from mediaml.errors import ContractBreach, MediaEmpty, MediaError, MediaMissing, MediaTruncated, MediaUnreadable
 from mediaml.media import MediaInfo
 from mediaml.tables import Lake
 from mediaml.tables.rows import AnalyzerRows, ErrorRow, MediaRows, PathRow
@@ -197,8 +197,16 @@ def failed_file(
 def outcome_errors(outcome: MediaOutcome) -> list[ErrorRow]:
     """Error rows: the file's own, and one for each analyzer that failed."""
     path = outcome.media.path
-    errors = [ErrorRow.of(outcome.error, path)] if outcome.error else []
+    errors = [ErrorRow.of(e, path) for e in (outcome.error, truncation(outcome)) if e]
     return errors + [ErrorRow.of(r.error, path, r.spec.id) for r in outcome.runners if r.error is not None]
+
+
+def truncation(outcome: MediaOutcome) -> MediaTruncated | None:
+    """The error of a file that ends before it should; what was decoded of it is kept all the same."""
+    signs = [w for w in outcome.media.warnings if w.startswith("truncated")]
+    problems = outcome.report.problems if outcome.report else ()
+    signs += [p.message for p in problems if p.kind == "ends_early"]
+    return MediaTruncated(outcome.media.path, "; ".join(signs)) if signs and not outcome.error else None
 
 
 def outcome_rows(outcome: MediaOutcome) -> list[AnalyzerRows]:

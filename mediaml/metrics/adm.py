@@ -23,6 +23,8 @@ _COS_1_DEGREE_SQUARED = math.cos(math.radians(1.0)) ** 2
 _CSF_STEP = 4096.0  # finest scale: the weighted impairment is rounded to 1 / 4096 ...
 _NEIGHBOUR, _SELF = 4369 / 4096, 8738 / 4096  # ... and its 1/30 and 1/15, in units of 2^-17, to whole numbers
 _MASK_STEP = 2.0**17
+_RECIPROCAL = 1 - 1.1e-5  # coarser scales: libvmaf divides by 15-bit reciprocals, this much too small on average
+_SQUARE_BIAS = (0.0, 2.0**-12, 2.0**-9, 2.0**-6)  # coarser scales: libvmaf's squares of the reference are rounded up
 _TINY = 1e-30  # keeps the cube root's slope finite
 
 
@@ -81,6 +83,8 @@ def adm_scores(x: Tensor, y: Tensor, options: Sequence[AdmOptions], *, aim: bool
     """(N, 1, H, W) float reference and distorted, 8-bit scale with 128 subtracted -> one `Adm` for each of `options`."""
     sums: list[list[_Sums]] = [[] for _ in options]
     for scale in range(4):
+        if scale == 2:
+            x, y = x.double(), y.double()  # few coefficients, on which a single one shows
         ref, dist = transform(x, finest=scale == 0), transform(y, finest=scale == 0)
         x, y = ref.low, dist.low
         region = _Region(*x.shape[2:])
@@ -130,22 +134,26 @@ def _scale_sums(o: Tensor, t: Tensor, region: _Region, options: AdmOptions, scal
     plain = sensitivities(options.csf_mode, options.norm_view_dist, options.ref_display_height, scale)
     exact = o.new_tensor(plain).view(1, 3, 1, 1)
     csf = o.new_tensor(_fixed_point(plain, options) if scale == 0 else plain).view(1, 3, 1, 1)
-    restored = _restored(o, t, options.enhn_gain_limit)
+    restored = _restored(o, t, options.enhn_gain_limit, 1.0 if scale == 0 else _RECIPROCAL)
     loss, inner = t - restored, region.inner
     steady = (region.area * options.noise_weight) ** (1 / 3)
     kept = _masked(inner(restored), loss, csf, scale == 0)
     added = _cube_root(_masked(inner(loss), restored, csf, scale == 0)) if aim else kept.new_zeros(o.shape[0])
-    there = (inner(o) * exact).abs().pow(3).sum(dim=(2, 3), dtype=torch.float64)
+    detail = inner(o).abs()
+    there = (detail * (detail * detail + _SQUARE_BIAS[scale])).sum(dim=(2, 3)).double() * exact.view(1, 3).double() ** 3
     return _Sums(_cube_root(kept) + 3 * steady, added, _cube_root(there) + 3 * steady)
 
 
-def _restored(o: Tensor, t: Tensor, limit: float) -> Tensor:
+def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
     """What of the reference's detail is left: `t` between 0 and `o`; beyond `o` where only contrast grew (within 1 degree)."""
     if limit > 1:
         (oh, ov), (th, tv) = o[:, :2].unbind(1), t[:, :2].unbind(1)
         dot = oh * th + ov * tv
         same = (dot >= 0) & (dot * dot >= _COS_1_DEGREE_SQUARED * (oh * oh + ov * ov) * (th * th + tv * tv))
         o = torch.where(same[:, None], o * limit, o)
+        t = torch.where(same[:, None], t, t * reciprocal) if reciprocal != 1 else t
+    elif reciprocal != 1:
+        t = t * reciprocal
     return torch.minimum(torch.maximum(t, o.clamp_max(0)), o.clamp_min(0))
 
 
@@ -160,7 +168,8 @@ def _masked(signal: Tensor, masker: Tensor, csf: Tensor, finest: bool) -> Tensor
     else:
         near = weighted.sum(dim=1, keepdim=True)
         threshold = (_box(near) + _Region.inner(near)) / 30
-    return ((signal * csf).abs() - threshold).clamp_min(0).pow(3).sum(dim=(2, 3), dtype=torch.float64)
+    visible = ((signal * csf).abs() - threshold).clamp_min(0)
+    return (visible * visible * visible).sum(dim=(2, 3)).double()
 
 
 def _box(x: Tensor) -> Tensor:

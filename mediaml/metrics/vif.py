@@ -8,13 +8,17 @@ import torch
 from torch import Tensor
 
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
+from mediaml.metrics.wavelet import rounded
 from mediaml.ops.filters import separable
 
 SMALLEST = 16
 NO_LIMIT = 100.0
 _NOISE = 2.0  # variance of the neural noise, in squared 8-bit codes
 _SATURATION = 4.0 / 255.0**2  # how fast distortion counts where the reference is flat
+_TRUNCATION = 1.59e-5  # bits: libvmaf looks logarithms up by 16 bits of mantissa, cut off; it cancels in differences
 _CENTRE = 128.0  # subtracted before squaring: float32 keeps the variances exact enough
+_STEP = 256.0  # coarser pictures, and means between the two directions of a filter, are kept to 1/256 of a code
+_ONE = (1.0,)
 _ROWS = 64  # of a strip whose intermediate results stay in the processor's cache
 
 # 16-bit fixed-point Gaussians of 17, 9, 5 and 3 taps, the second half mirrored
@@ -46,18 +50,44 @@ def vif_scales(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
     scales: list[Tensor] = []
     for scale, taps in enumerate(TAPS):
         if scale:
-            x, y = (separable(t, taps, taps)[..., : t.shape[2] // 2 * 2 : 2, : t.shape[3] // 2 * 2 : 2] for t in (x, y))
-        scales.append(_one_scale(x.contiguous(), y.contiguous(), taps, limits))
+            x, y = (_halved(t, taps) for t in (x, y))
+        if scale == 2:
+            x, y = x.double(), y.double()  # few pixels, on which a single one shows
+        scales.append(_one_scale(x, y, taps, limits, finest=scale == 0))
     return torch.stack(scales, dim=2)
 
 
-def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float]) -> Tensor:
+def _halved(x: Tensor, taps: tuple[float, ...]) -> Tensor:
+    """Filtered, then every second pixel; rounded after each direction as 16-bit fixed point does."""
+    h, w = (n // 2 * 2 for n in x.shape[2:])
+    rows = rounded(separable(x, _ONE, taps)[:, :, :h:2], _STEP).double()
+    return rounded(separable(rows, taps, _ONE)[..., :w:2], _STEP).to(x.dtype)
+
+
+def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, finest: bool) -> Tensor:
     """(N, 1, h, w) -> (L, N)."""
     maps = [separable(t, taps, taps) for t in (x, y, x * x, y * y, x * y)]
+    if not finest:
+        _shift(maps, _rounding_of_mean(x, taps), _rounding_of_mean(y, taps))
     rows = _ROWS if x.device.type == "cpu" else x.shape[2]
     parts = [_information([m[:, :, i : i + rows] for m in maps], limits) for i in range(0, x.shape[2], rows)]
     sums = torch.stack(parts).sum(dim=0)  # (L + 1, N)
     return sums[:-1] / sums[-1]
+
+
+def _rounding_of_mean(x: Tensor, taps: tuple[float, ...]) -> Tensor:
+    """How far libvmaf's local mean, rounded between the two directions, lies from the true one."""
+    rows = separable(x.detach(), _ONE, taps)
+    return separable(rounded(rows, _STEP) - rows, taps, _ONE)
+
+
+def _shift(maps: list[Tensor], off_x: Tensor, off_y: Tensor) -> None:
+    """Makes the variances those that come from means off by so much (of codes that nothing was subtracted from)."""
+    mu_x, mu_y, xx, yy, xy = maps
+    full_x, full_y = mu_x + _CENTRE, mu_y + _CENTRE
+    maps[2] = xx - off_x * (2 * full_x + off_x)
+    maps[3] = yy - off_y * (2 * full_y + off_y)
+    maps[4] = xy - off_x * (full_y + off_y) - off_y * full_x
 
 
 def _information(maps: Sequence[Tensor], limits: Sequence[float]) -> Tensor:
@@ -73,5 +103,6 @@ def _information(maps: Sequence[Tensor], limits: Sequence[float]) -> Tensor:
     for limit in limits:
         signal = gain.clamp_max(limit).square_() * var_x
         sums.append(torch.where(flat, in_flat, (signal / residue).add_(1).log2_()).sum(dim=(1, 2, 3)))
-    sums.append((var_x / _NOISE).add_(1).log2_().sum(dim=(1, 2, 3)))
+    there = (var_x / _NOISE).add_(1).log2_().sum(dim=(1, 2, 3))
+    sums.append(there - _TRUNCATION * (~flat).sum(dim=(1, 2, 3)))
     return torch.stack(sums).double()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 LOW = tuple(t / 32768 for t in (15826, 27411, 7345, -4240))  # over samples 2i - 1 .. 2i + 2
 HIGH = tuple(t / 32768 for t in (-4240, -7345, 27411, -15826))
+Plane = NDArray[np.floating]
 _ONE = np.ones(1)
 _VERTICAL_STEP = 128.0  # finest scale: the vertical result is rounded to 1/128, the band to 1/64 of a code
 _BAND_STEP = 64.0
@@ -58,35 +59,35 @@ def _halves(x: Tensor, dim: int, step: float) -> tuple[Tensor, Tensor]:
     return (rounded(made[0], step), rounded(made[1], step)) if step else (made[0], made[1])
 
 
-def _transform_opencv(plane: NDArray[np.float32], finest: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _transform_opencv(plane: Plane, finest: bool) -> tuple[Plane, Plane]:
     low, high = (_rows(plane, taps, _VERTICAL_STEP if finest else 0) for taps in (LOW, HIGH))
     step = _BAND_STEP if finest else 0
-    detail = np.empty((3, low.shape[0], (plane.shape[1] + 1) // 2), np.float32)
+    detail = np.empty((3, low.shape[0], (plane.shape[1] + 1) // 2), plane.dtype)
     _columns(high, LOW, step, detail[0])
     _columns(low, HIGH, step, detail[1])
     _columns(high, HIGH, step, detail[2])
     return _columns(low, LOW, step, np.empty_like(detail[0])), detail
 
 
-def _rows(plane: NDArray[np.float32], taps: tuple[float, ...], step: float) -> NDArray[np.float32]:
+def _rows(plane: Plane, taps: tuple[float, ...], step: float) -> Plane:
     """Every second row of the vertical filter's result, contiguous."""
     kernel = np.asarray(taps) * (step or 1)
     full = cv2.sepFilter2D(plane, -1, _ONE, kernel, anchor=(-1, 1), borderType=cv2.BORDER_REFLECT_101)
     last = source_indices(plane.shape[0])[:, -1]
-    full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(np.float32) @ plane[last]
+    full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(plane.dtype) @ plane[last]
     if not step:
         return np.ascontiguousarray(full[::2])
     return np.rint(full[::2]) * np.float32(1 / step)
 
 
 def _columns(
-    half: NDArray[np.float32], taps: tuple[float, ...], step: float, out: NDArray[np.float32]
-) -> NDArray[np.float32]:
+    half: Plane, taps: tuple[float, ...], step: float, out: Plane
+) -> Plane:
     """Every second column of the horizontal filter's result, into `out`."""
     kernel = np.asarray(taps) * (step or 1)
     full = cv2.sepFilter2D(half, -1, kernel, _ONE, anchor=(1, -1), borderType=cv2.BORDER_REFLECT_101)
     last = source_indices(half.shape[1])[:, -1]
-    full[:, (full.shape[1] - 1) // 2 * 2] = half[:, last] @ kernel.astype(np.float32)
+    full[:, (full.shape[1] - 1) // 2 * 2] = half[:, last] @ kernel.astype(half.dtype)
     if not step:
         out[:] = full[:, ::2]
         return out

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from mediaml import __version__
 from mediaml.errors import InvalidValue, printable
 from mediaml.report import cards, text
+from mediaml.report.overview import headline_metrics, overview
 from mediaml.report.queries import read_catalogue
 from mediaml.tables import Lake
 
@@ -65,8 +66,9 @@ def _context(lake: Lake, title: str | None) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "catalogue": catalogue,
-        "overview": cards.overview(catalogue),
+        "overview": overview(catalogue),
         "cards": cards.cards(catalogue),
+        "example": next((m.name for m in headline_metrics(catalogue)), "size"),
         "sort_choices": cards.sort_choices(catalogue),
     }
 

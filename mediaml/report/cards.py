@@ -1,24 +1,22 @@
-"""What the templates are given: a summary line, charts and lists for every file, and the overview of the catalogue."""
+"""What the card template is given: a summary line, charts and lists for every file."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from markupsafe import Markup
 
 from mediaml.report import charts, facts
 from mediaml.report.model import Catalogue, Curve, File, Metric, Span, Tag
-from mediaml.report.text import brief, duration, first_sentence, scaled, unit
+from mediaml.report.overview import headline_metrics
+from mediaml.report.text import brief, duration, first_sentence, unit
 from mediaml.report.timelines import is_preferred, rank
 
 SHOWN_SPANS = 60
-SHOWN_TAGS = 14
+SHOWN_TAGS = 8  # of a vocabulary
 SHOWN_METRICS = 14  # a card's sortable numbers
-_LOUDNESS = "integrated_lufs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +47,13 @@ class Card:
     charts: list[Chart] = field(default_factory=list)
     more_charts: list[Chart] = field(default_factory=list)
     values: list[tuple[str, str, str, str]] = field(default_factory=list)  # of one-frame media: name, value, unit, text
-    tags: list[Tag] = field(default_factory=list)
+    tags: list[tuple[str, list[Tag]]] = field(default_factory=list)  # by vocabulary
     spans: list[Span] = field(default_factory=list)
     hidden_spans: int = 0
     swatches: Markup | None = None
     technical: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     chapters: list[tuple[str, str]] = field(default_factory=list)
-
-
-def headline_metrics(catalogue: Catalogue) -> list[Metric]:
-    """The numbers that stand for quality and loudness: preferred frame columns, then integrated loudness."""
-    preferred = [m for m in catalogue.metrics if is_preferred(m.name)]
-    best: dict[int, Metric] = {}
-    for metric in sorted(preferred, key=lambda m: rank(m.name)):
-        best.setdefault(rank(metric.name)[0] // 2, metric)
-    loudness = [m for m in catalogue.metrics if m.name == _LOUDNESS] or [
-        m for m in catalogue.metrics if m.unit == "LUFS"
-    ]
-    chosen = [*list(best.values())[:3], *loudness[:1]]
-    return chosen or catalogue.metrics[:3]
 
 
 def cards(catalogue: Catalogue) -> Iterable[Card]:
@@ -119,7 +104,7 @@ def _draw(card: Card) -> None:
     card.bar = charts.shot_bar(file.shots, file.spans, start, end, marks)
     card.axis = charts.axis(start, end)
     for group in _grouped(timed):
-        main = group[0].description == "" or any(is_preferred(c.name) for c in group)
+        main = is_preferred(group[0].name) or (not group[0].description and group[0].unit != "")
         target = card.charts if main else card.more_charts
         target.append(_chart(group, start, end, marks))
     if not card.charts:
@@ -142,7 +127,7 @@ def _grouped(curves: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def _chart(group: Sequence[Curve], start: float, end: float, marks: str) -> Chart:
-    low, high = charts.limits(group)
+    low, high = charts.extremes(group)
     legend = [(c.name, brief(float(c.mean.mean()))) for c in group]
     text = first_sentence(group[0].description)
     return Chart(
@@ -191,16 +176,20 @@ def _search(file: File, badges: Sequence[tuple[str, str]]) -> str:
     return " ".join(w for w in words if w).lower()[:600]
 
 
-def _file_tags(file: File) -> list[Tag]:
-    """The file's own tags, best first; without any, the best tags of its shots."""
+def _file_tags(file: File) -> list[tuple[str, list[Tag]]]:
+    """vocabulary -> the file's own tags, best first; without any, the best tags of its shots."""
     own = sorted((t for t in file.tags if t.scope == "file"), key=lambda t: (t.rank, -(t.score or 0)))
     if not own:
-        best: dict[str, Tag] = {}
+        best: dict[tuple[str, str], Tag] = {}
         for tag in file.tags:
-            if tag.label not in best or (tag.score or 0) > (best[tag.label].score or 0):
-                best[tag.label] = tag
+            key = tag.vocabulary, tag.label
+            if key not in best or (tag.score or 0) > (best[key].score or 0):
+                best[key] = tag
         own = sorted(best.values(), key=lambda t: -(t.score or 0))
-    return own[:SHOWN_TAGS]
+    grouped: dict[str, list[Tag]] = {}
+    for tag in own:
+        grouped.setdefault(tag.vocabulary, []).append(tag)
+    return [(v, tags[:SHOWN_TAGS]) for v, tags in sorted(grouped.items())]
 
 
 def _caption(file: File) -> None:
@@ -210,87 +199,3 @@ def _caption(file: File) -> None:
         tag = next((t for t in best if (t.start or 0) <= picture.seconds < (t.end or 0)), None)
         if tag is not None:
             file.keyframes[i] = replace(picture, tag=tag.label)
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """A histogram of the overview."""
-
-    title: str
-    unit: str
-    description: str
-    figure: Markup
-    left: str
-    right: str
-    median: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The head of the report."""
-
-    tiles: list[tuple[str, str, str]]  # label, value, remark
-    shares: list[tuple[str, list[tuple[str, int, Markup]]]]
-    distributions: list[Distribution]
-    notes: list[str]
-
-
-def overview(catalogue: Catalogue) -> Overview:
-    """Counts, shares and distributions over all files."""
-    files = catalogue.files
-    kinds = Counter(str(f.media.get("kind") or "unknown") for f in files)
-    total = sum(f.duration or 0 for f in files if f.media.get("kind") != "image")
-    size = sum(f.media.get("size_bytes") or 0 for f in files)
-    unread = {p.path for p in catalogue.problems if p.media_id is None or not p.analyzer}
-    tiles = [
-        ("files", f"{len(files):,}", ", ".join(f"{n} {k}" for k, n in kinds.most_common())),
-        ("total length", duration(total), f"{sum(len(f.shots) for f in files):,} shots"),
-        ("size", scaled(size, "B") if size else "–", ""),
-        (
-            "findings",
-            f"{sum(len(f.spans) for f in files):,}",
-            f"{len(catalogue.kinds)} kind{'s' * (len(catalogue.kinds) != 1)}",
-        ),
-        (
-            "errors",
-            f"{len(catalogue.problems):,}",
-            f"{len(unread)} file{'s' * (len(unread) > 1)} at fault" if unread else "of analyzers",
-        ),
-    ]
-    if not catalogue.problems:
-        tiles[-1] = ("errors", "0", "")
-    shares = (
-        []
-        if len(files) < 2
-        else [
-            ("Codecs", _shares(f.main_video.get("codec") or f.media.get("audio_codec") for f in files)),
-            ("Picture height", _shares(_lines(f) for f in files)),
-        ]
-    )
-    metrics = [m for m in headline_metrics(catalogue) if len(m.values) > 1]
-    notes = [f"{t}: not computed" for t in catalogue.absent if t in ("media", "frames", "shots", "series", "tags")]
-    return Overview(tiles, [s for s in shares if s[1]], [_distribution(m) for m in metrics], notes)
-
-
-def _shares(values: Iterable[Any]) -> list[tuple[str, int, Markup]]:
-    counts = Counter(str(v) for v in values if v)
-    top = counts.most_common(6)
-    other = sum(counts.values()) - sum(n for _, n in top)
-    rows = [*top, ("other", other)] if other else top
-    most = max((n for _, n in rows), default=1)
-    return [(name, n, charts.share_bar(n / most)) for name, n in rows]
-
-
-def _lines(file: File) -> str | None:
-    height = file.main_video.get("display_height") or file.media.get("display_height")
-    return f"{height} px" if height and file.media.get("kind") != "audio" else None
-
-
-def _distribution(metric: Metric) -> Distribution:
-    values = sorted(metric.values.values())
-    figure, left, right = charts.histogram(values)
-    text = first_sentence(metric.description)
-    return Distribution(
-        metric.name, unit(metric.unit), text, figure, left, right, brief(values[len(values) // 2]), len(values)
-    )

@@ -17,15 +17,23 @@ from mediaml.report.text import brief, timecode
 
 WIDTH, HEIGHT = 600, 100
 _FLOORS = {"LUFS": -70.0, "LKFS": -70.0, "dBTP": -70.0, "dBFS": -70.0}  # silence would flatten everything else
+_SHADED_FROM = 0.2  # severity; milder findings are strokes in the bar only
 _PLOT = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
 
 
-def limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """(bottom, top) of a common scale, never equal."""
+def extremes(curves: Sequence[Curve]) -> tuple[float, float]:
+    """(least, greatest) value; the floor of a level in decibels where it goes below."""
     floor = _FLOORS.get(curves[0].unit, -math.inf)
     low = max(floor, min(float(c.low.min()) for c in curves))
     high = max(low, *(float(c.high.max()) for c in curves))
-    pad = (high - low) * 0.04 or abs(high) * 0.05 or 0.5
+    return low, high
+
+
+def limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """(bottom, top) of a common scale with room around the extremes, never equal."""
+    low, high = extremes(curves)
+    least = 0.02 * max(abs(low), abs(high)) or 1.0  # what hardly changes is drawn flat
+    pad = max((high - low) * 0.04, (least - (high - low)) / 2)
     return low - pad, high + pad
 
 
@@ -53,9 +61,11 @@ def plot(curves: Sequence[Curve], start: float, end: float, marks: str) -> Marku
 def shot_bar(shots: Sequence[Shot], spans: Sequence[Span], start: float, end: float, marks: str) -> Markup:
     """Shots as alternating blocks, findings as strokes below; also defines the marks that every plot of the card shows."""
     blocks = [_block(s.start, s.end, start, end, 0, 62, f"shot s{i % 2}") for i, s in enumerate(shots)]
-    strokes = [_block(s.start, s.end, start, end, 70, 30, f"span k{s.colour % 6}") for s in spans]
+    longest_first = sorted(spans, key=lambda s: s.start - s.end)
+    strokes = [_block(s.start, s.end, start, end, 70, 30, f"span k{s.colour % 6}") for s in longest_first]
+    serious = [s for s in longest_first if s.severity is None or s.severity >= _SHADED_FROM][:200]
     lines = "".join(f"M{_x(s.start, start, end)} 0v{HEIGHT}" for s in shots[1:])
-    shades = "".join(_block(s.start, s.end, start, end, 0, HEIGHT, f"shade k{s.colour % 6}") for s in spans[:200])
+    shades = "".join(_block(s.start, s.end, start, end, 0, HEIGHT, f"shade k{s.colour % 6}") for s in serious)
     defined = f'<defs><g id="{marks}">{shades}<path class="cuts" d="{lines}"/></g></defs>'
     return Markup(f'<svg {_PLOT} class="bar">{defined}{"".join(blocks)}{"".join(strokes)}</svg>')
 

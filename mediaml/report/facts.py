@@ -9,6 +9,7 @@ from mediaml.report.model import File
 from mediaml.report.text import brief, duration, number, scaled, timecode
 
 Row = tuple[str, str]
+_BRANDS = ("major_brand", "minor_version", "compatible_brands")  # of every MP4 file
 _TRANSFERS = {"smpte2084": "HDR PQ", "arib-std-b67": "HDR HLG"}
 
 
@@ -39,8 +40,6 @@ def badges(file: File) -> list[Row]:
         found.append((f"SAR {brief(video['sample_aspect_ratio'])}", "samples are not square"))
     if video.get("has_alpha"):
         found.append(("alpha", "the alpha plane is ignored"))
-    if video and file.media.get("kind") == "video" and video.get("matrix") is None and "matrix" in video:
-        found.append(("colour not stated", "matrix not in the file: the common practice for its size is assumed"))
     return found
 
 
@@ -74,7 +73,8 @@ def _container(file: File) -> list[Row]:
         ("duration", duration(media.get("duration_seconds")) if media.get("duration_seconds") else ""),
         ("bitrate", _rate(media.get("bitrate_bps"))),
     ]
-    rows += [(str(k), str(v)) for k, v in list(_json(media.get("tags"), dict).items())[:12]]
+    tags = [(str(k), str(v)) for k, v in _json(media.get("tags"), dict).items() if str(k).lower() not in _BRANDS]
+    rows += tags[:12]
     return [r for r in rows if r[1]]
 
 
@@ -88,7 +88,7 @@ def _video(s: dict[str, Any]) -> list[Row]:
         ("picture", size),
         ("frame rate", f"{number(round(s['frame_rate'], 3))} frame/s" if s.get("frame_rate") else ""),
         ("samples", _joined(s.get("pixel_format"), s.get("field_order"))),
-        ("colour", " / ".join(c or "not stated" for c in colour) if any(colour) else ""),
+        ("colour", " / ".join(c or "not stated" for c in colour) if any(colour) else "not stated"),
         ("range", s.get("range") or ""),
         ("HDR", _hdr(s)),
         ("bitrate", _rate(s.get("bitrate_bps"))),

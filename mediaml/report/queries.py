@@ -60,13 +60,13 @@ _RUN_COLUMNS = (
 
 
 def _files(source: Source, known: Iterable[str]) -> list[File]:
-    """Every media that any table knows, in the order of its path."""
+    """Every media that has rows, in the order of its path. Content that could not be read is among the errors only."""
     paths: dict[str, list[tuple[Any, str]]] = defaultdict(list)
     for row in source.read("paths", ("media_id", "path", "seen_at")):
         paths[row["media_id"]].append((row["seen_at"], decode_path(row["path"])))
     media = {r["media_id"]: r for r in source.read("media", [c.name for c in source.all_columns("media")])}
     files = []
-    for media_id in {*media, *paths, *known}:
+    for media_id in {*media, *known}:
         stored = media.get(media_id, {}).get("path")
         newest_first = [p for _, p in sorted(paths.get(media_id, ()), key=lambda x: x[0], reverse=True)]
         found = newest_first or ([decode_path(stored)] if stored else [])

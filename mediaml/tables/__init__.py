@@ -1,6 +1,7 @@
 """The lake: Parquet tables under one manifest, queried with DuckDB."""
 
-from mediaml.tables.lake import ColumnInfo, Lake, TableInfo, Vectors
+from mediaml.tables.info import ColumnInfo, Result, TableInfo, Vectors
+from mediaml.tables.lake import Lake
 from mediaml.tables.rows import AnalyzerRows, ErrorRow, KeyState, MediaRows, PathRow, RunRow
 from mediaml.tables.writer import Staged
 
@@ -12,6 +13,7 @@ __all__ = [
     "Lake",
     "MediaRows",
     "PathRow",
+    "Result",
     "RunRow",
     "Staged",
     "TableInfo",

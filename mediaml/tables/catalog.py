@@ -7,7 +7,7 @@ newest is the largest. Rows count while their key is the newest of its slot. A d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,16 @@ class Catalog:
             "FROM part_state s JOIN parts p ON p.rowid = s.part WHERE visible > 0 GROUP BY tbl"
         )
         return {tbl: (rows, parts, size) for tbl, rows, parts, size in zip(*found.to_pydict().values(), strict=True)}
+
+    def results(self) -> Iterator[tuple[str, str, str, Status, list[str]]]:
+        """(media_id, analyzer, parameters_hash, status, part tables) of every visible key that is no derivation's."""
+        found = self.sql(
+            "SELECT media_id, analyzer, parameters_hash, status, list(DISTINCT tbl) FILTER (tbl IS NOT NULL) AS tables "
+            "FROM keys JOIN live USING (kid) LEFT JOIN (SELECT tbl, unnest(keys) AS kid FROM parts) USING (kid) "
+            "WHERE derivation = '' AND is_visible GROUP BY ALL ORDER BY media_id, analyzer"
+        )
+        for media_id, analyzer, parameters, status, tables in zip(*found.to_pydict().values(), strict=True):
+            yield media_id, analyzer, parameters, status, tables or []
 
     def has_parts(self, paths: Sequence[str]) -> bool:
         """Whether all of these parts are still named."""

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from mediaml.errors import InvalidValue, LakeError, LakeUnwritable, UnknownName, printable
 from mediaml.tables.catalog import KEYS_PER_COMMIT, Catalog
 from mediaml.tables.commit import forget_commit, merge_commit, run_commit, unit_commit
 from mediaml.tables.compact import merge_parts, orphans, plan_merges, remove
+from mediaml.tables.info import ColumnInfo, Result, TableInfo, Vectors, as_vectors, describe_field
 from mediaml.tables.manifest import Manifest
 from mediaml.tables.reader import Reader, literal, quote
 from mediaml.tables.rows import (
@@ -35,37 +32,6 @@ from mediaml.tables.rows import (
 )
 from mediaml.tables.schema import KEYS, LOGS, Field, decode
 from mediaml.tables.writer import Staged, microseconds, stage_derivation, stage_media
-
-
-@dataclass(frozen=True, slots=True)
-class TableInfo:
-    """A table as a reader sees it; log tables have no parts."""
-
-    name: str
-    rows: int
-    parts: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnInfo:
-    """A column and what its values mean; `dtype` of a vector is "float32[512]", "float32[]" where lengths differ."""
-
-    name: str
-    dtype: str
-    unit: str
-    minimum: float | None
-    maximum: float | None
-    description: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Vectors:
-    """Embeddings of one length: row i of `keys` says what values[i] stands for."""
-
-    keys: pa.Table
-    values: NDArray[np.float32]  # (N, D)
 
 
 class Lake:
@@ -240,6 +206,14 @@ class Lake:
         """Those (name@version, parameters_hash) of `wanted` that are still to be computed for this media."""
         return wanted_but_absent(self.keys(media_id), wanted, retry_failed)
 
+    def results(self) -> list[Result]:
+        """For every media the newest result of each analyzer, as the views show it, by media and analyzer."""
+        with self._lock:
+            return [
+                Result(media_id, KeyState(analyzer, parameters, status), frozenset(tables))
+                for media_id, analyzer, parameters, status, tables in self.refresh().results()
+            ]
+
     def known_path(self, path: str | PathLike[str], size_bytes: int, mtime_ns: int) -> str | None:
         """The media_id last seen at `path`, if size and modification time are still the same."""
         with self._lock:
@@ -267,10 +241,7 @@ class Lake:
 
     def describe(self, name: str) -> list[ColumnInfo]:
         """The columns of a table or of a `_wide` view, with units and sources. Raises UnknownName."""
-        return [
-            ColumnInfo(f.name, _dtype(f), f.unit, f.minimum, f.maximum, f.description, f.source)
-            for f in self._known(name)
-        ]
+        return [describe_field(f) for f in self._known(name)]
 
     def table(
         self,
@@ -328,7 +299,7 @@ class Lake:
         if analyzer is not None:
             conditions.append(f"{'analyzer' if exact else _NAME_OF} = {literal(analyzer)}")
         found = self.table("embeddings", where=" AND ".join(conditions) or None, all_versions=exact)
-        return _matrix(found)
+        return as_vectors(found)
 
     def _known(self, name: str, all_versions: bool = False) -> tuple[Field, ...]:
         with self._lock:
@@ -359,25 +330,7 @@ class Lake:
 _NAME_OF = "split_part(analyzer, '@', 1)"
 
 
-def _dtype(field: Field) -> str:
-    return field.dtype if field.length is None else f"{field.dtype}[{field.length or ''}]"
-
-
 def _as_list(field: Field, found: pa.Field) -> pa.Field:
     """The field as a table gives it: vectors of differing lengths as lists."""
     kind = found.type if field.length == 0 else field.arrow_type
     return pa.field(field.name, kind, metadata=field.metadata())
-
-
-def _matrix(found: pa.Table) -> Vectors:
-    column = found.column("vector").combine_chunks()
-    keys = found.drop_columns(["vector"])
-    if found.num_rows == 0:
-        return Vectors(keys, np.zeros((0, 0), np.float32))
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    length, rest = divmod(len(flat), len(column))
-    lengths = pc.call_function("list_value_length", [column])
-    if rest or pc.call_function("min_max", [lengths]).as_py()["min"] != length:
-        models = sorted(set(found.column("model").to_pylist()))
-        raise InvalidValue(f"these embeddings have vectors of different lengths; choose a model: {', '.join(models)}")
-    return Vectors(keys, flat.reshape(len(column), length))

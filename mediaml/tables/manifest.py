@@ -38,6 +38,8 @@ class Manifest:
 
     def create(self) -> None:
         """Makes an empty log; nothing if there is one. Raises LakeUnwritable."""
+        if (self.folder / "format.json").exists():
+            return
         with durable.writing(self.root):
             if self.root.is_dir() and not self.folder.exists():
                 others = sorted(p.name for p in self.root.iterdir() if not p.name.startswith("."))

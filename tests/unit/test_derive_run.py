@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from mediaml.cli import derive as command
 from mediaml.derive import base, derive, run, shot_summary, vocabulary_tags
 from mediaml.derive.vocabulary import parse_vocabulary, shipped_vocabularies
 from mediaml.errors import InvalidValue, LakeMissing, UnknownName, WeightsAbsent
@@ -160,3 +164,22 @@ def test_every_derivation_declares_itself(name: str):
     assert spec.summary
     assert spec.cite
     assert all(c.table in Table for c in spec.outputs)
+
+
+def test_the_command_prints_counts_and_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    app = typer.Typer()
+    command.register(app)
+    app.callback()(lambda: None)
+    lake = str(filled(tmp_path).path)
+    words = tmp_path / "mine.toml"
+    words.write_text(VOCABULARY)
+    made = CliRunner().invoke(app, ["derive", lake, "--vocabulary", str(words), "--json"])
+    assert made.exit_code == 0, made.output
+    summary = json.loads(made.stdout)
+    assert summary["computed"]["tags_mine"] == 2
+    assert summary["rows"]["tags_mine"] == 8
+    again = CliRunner().invoke(app, ["derive", lake, "--only", "tags,shot_summary", "--json"])
+    assert json.loads(again.stdout)["unchanged"] == {"shot_summary": 2, "tags_imagenet": 2, "tags_scenes": 2}
+    monkeypatch.setattr(shot_summary.ShotSummary, "parameters", {"changed": 1})
+    monkeypatch.setattr(shot_summary.ShotSummary, "run", lambda *_: 1 / 0)
+    assert CliRunner().invoke(app, ["derive", lake, "--json"]).exit_code == 1

@@ -20,7 +20,7 @@ from mediaml.errors import (
     LakeVersionError,
     UnknownName,
 )
-from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, PathRow, RunRow
+from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, PathRow, Result, RunRow
 from mediaml.tables.schema import KEYS, TABLES
 from tests.unit.lakes import LUMA, MOMENT, TALL, frames, luma, media_id, tags, vectors
 
@@ -134,6 +134,18 @@ def test_keys_and_pending(lake: Lake) -> None:
         assert one.pending(A, wanted) == [("luma@2", ""), ("loudness@1", "x")]
         assert one.pending(A, wanted, retry_failed=True) == [("luma@2", ""), ("loudness@1", "x"), ("niqe@1", "")]
         assert one.pending(B, wanted) == wanted
+
+
+def test_results_are_what_the_views_show(lake: Lake) -> None:
+    lake.commit([lake.stage(A, analyzers=[luma(), AnalyzerRows("niqe@1", "h", status="failed")])])
+    lake.commit([lake.stage(A, analyzers=[luma(version=2), vectors(np.ones((1, 2), np.float32), "e@1", "m")])])
+    lake.commit([lake.stage(A, analyzers=[AnalyzerRows("luma@3", status="failed")])])
+    lake.replace_derived("tags:one", [tags([A], ["cat"])])
+    assert lake.results() == [
+        Result(A, KeyState("e@1", "", "done"), frozenset({"embeddings"})),
+        Result(A, KeyState("luma@2", "", "done"), frozenset({"frames"})),
+        Result(A, KeyState("niqe@1", "h", "failed"), frozenset()),
+    ]
 
 
 def test_an_analyzer_without_rows_is_done_and_twice_the_same_is_refused(lake: Lake) -> None:

@@ -35,11 +35,15 @@ def reference_pq(code: NDArray, peak: float) -> NDArray:
     light = pq_to_light(code)
     largest = light.max(axis=1, keepdims=True)
     light = light * eetf(largest, peak) / np.maximum(largest, 1e-9) / TARGET_PEAK
-    matrix = np.array([[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]])
+    matrix = np.array(
+        [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
+    )
     return 255 * np.clip(light @ matrix.T, 0, 1) ** (1 / 2.4)
 
 
-@pytest.mark.parametrize(("light", "code"), [(0.0, 0.0), (100, 0.508078), (203, 0.580689), (1000, 0.751827), (10000, 1.0)])
+@pytest.mark.parametrize(
+    ("light", "code"), [(0.0, 0.0), (100, 0.508078), (203, 0.580689), (1000, 0.751827), (10000, 1.0)]
+)
 def test_pq_curve(light: float, code: float) -> None:
     assert float(light_to_pq(light)) == pytest.approx(code, abs=2e-6)
     assert float(pq_to_light(np.array(code))) == pytest.approx(light, rel=1e-4, abs=1e-3)

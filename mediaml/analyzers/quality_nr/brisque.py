@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer
-from mediaml.analyzers.quality_nr.libsvm import read_libsvm
+from mediaml.nets.libsvm import read_libsvm
 from mediaml.errors import WeightsCorrupt
 from mediaml.frames import FrameBatch
 from mediaml.ops.colour import coded_luma, unit_luma

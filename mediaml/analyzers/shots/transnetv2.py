@@ -2,8 +2,8 @@
 
 Every frame is seen at 48x27. The network looks at windows of 100 frames, 50 apart, and the middle 50 predictions of each
 are kept; the file is padded by 25 copies of its first frame and by copies of its last one, as in the reference
-implementation. Frames wait only until their window is full: at most 150 tiny pictures are held, whatever the duration,
-plus two probabilities and two times a frame.
+implementation. Frames wait only until their window is full: fewer than 100 tiny pictures are kept between batches on a CPU
+(450 on a GPU), whatever the duration, plus two probabilities, two times and an index a frame.
 """
 
 from __future__ import annotations

@@ -43,7 +43,15 @@ def read_libsvm(path: Path, features: int) -> RbfRegression:
     if (size := path.stat().st_size) > _LARGEST:
         raise WeightsCorrupt(f"{path}: {size} bytes, a libsvm model may have {_LARGEST}")
     try:
-        head, _, body = path.read_text(encoding="ascii").partition("\nSV\n")
+        return parse_libsvm(path.read_text(encoding="ascii"), features)
+    except ValueError as error:
+        raise WeightsCorrupt(f"{path}: {error}") from error
+
+
+def parse_libsvm(text: str, features: int) -> RbfRegression:
+    """The regression in libsvm's text; raises ValueError where it is damaged or another kind of model."""
+    try:
+        head, _, body = text.partition("\nSV\n")
         facts = dict(line.split(maxsplit=1) for line in head.splitlines())
         if facts["svm_type"] not in ("epsilon_svr", "nu_svr") or facts["kernel_type"] != "rbf":
             raise ValueError(f"{facts['svm_type']} with {facts['kernel_type']} kernel, expected a regression with rbf")
@@ -60,4 +68,4 @@ def read_libsvm(path: Path, features: int) -> RbfRegression:
         coefficients = torch.tensor([float(row[0]) for row in rows], dtype=torch.float64)
         return RbfRegression(vectors, coefficients, float(facts["gamma"]), float(facts["rho"]))
     except (ValueError, KeyError, IndexError) as error:
-        raise WeightsCorrupt(f"{path}: not a libsvm regression: {error}") from error
+        raise ValueError(f"not a libsvm regression: {error}") from error

@@ -1,0 +1,258 @@
+"""Which reference frame each distorted frame shows: the cheapest monotone path, by dynamic programming.
+
+States are (distorted frame i, reference frame j). A path goes one distorted frame on at a time and stays, steps or jumps
+forward in the reference; it may start and end anywhere. Its cost is the sum of
+
+    distance    mean squared difference of the thumbnails over the noise that coding leaves, at most `CAP`: one broken
+                frame does not tear the path
+    step        `STEP` a reference frame by which the step differs from what the clocks say, so that where pictures do not
+                tell (a static scene), time does
+    jump        `JUMP`, at most, for any step: a cut or a large loss
+
+Two rounds. The first has no idea of the offset. The second knows the lag from the frames that could only be themselves (a
+running median), leans towards it where pictures do not tell, and has the files' levels matched (a wrong range flag).
+
+Memory is O(distorted frames x band): above `FULL_CELLS` every n-th frame is aligned first, and the band lies around that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FULL_CELLS = 12_000_000
+COARSE_FRAMES = 3000
+CAP = 60.0
+STEP = 1.0
+JUMP = 6.0
+LEAN = 0.1  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
+LEAN_FRAMES = 4.0
+_BLOCK = 64
+_NOISE_FLOOR = 0.05  # of the mean squared difference, in squared 8-bit codes
+_MEDIAN_OF = 25
+
+Indices = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One file: luma (N, 18, 32) minus 128, and pts_seconds (N,)."""
+
+    luma: Floats
+    pts_seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.pts_seconds)
+
+    @property
+    def flat(self) -> Floats:
+        return self.luma.reshape(len(self.luma), -1)
+
+    @property
+    def period_seconds(self) -> float:
+        return float(np.median(np.diff(self.pts_seconds))) if len(self) > 1 else 0.04
+
+    def thinned(self, every: int) -> Track:
+        return Track(self.luma[::every], self.pts_seconds[::every])
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """index (M,): the reference frame of each distorted one; distance (M,): mean squared difference, in squared codes;
+    noise: the distance that coding leaves; gain, offset: levels of the distorted file over the reference's."""
+
+    index: Indices
+    distance: Floats
+    noise: float
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """For row i the reference frames low[i] ... low[i] + width - 1; `low` ascends."""
+
+    low: Indices
+    width: int
+
+
+def find_path(distorted: Track, reference: Track) -> Path:
+    """The path between two files. Deterministic; both need at least one frame."""
+    m, n = len(distorted), len(reference)
+    if m * n <= FULL_CELLS:
+        band = _Band(np.zeros(m, np.int64), n)
+    else:
+        band = _coarse_band(distorted, reference)
+    first = _solve(distorted, reference, band, None)
+    gain, offset = _levels(distorted, reference, first)
+    matched = Track(reference.luma * np.float32(gain) + np.float32(offset), reference.pts_seconds)
+    lag = _expected_lag(distorted, matched, first)
+    last = _solve(distorted, matched, band, lag)
+    return Path(last.index, last.distance, last.noise, gain, offset)
+
+
+def _coarse_band(distorted: Track, reference: Track) -> _Band:
+    m, n = len(distorted), len(reference)
+    each = max(1, -(-m // COARSE_FRAMES)), max(1, -(-n // COARSE_FRAMES))
+    thin = distorted.thinned(each[0]), reference.thinned(each[1])
+    path = _solve(*thin, _Band(np.zeros(len(thin[0]), np.int64), len(thin[1])), None)
+    margin = 4 * max(each) + 64
+    centre = np.interp(np.arange(m), np.arange(len(thin[0])) * each[0], path.index * each[1])
+    width = min(n, 2 * margin)
+    low = np.clip(np.floor(centre).astype(np.int64) - margin, 0, n - width)
+    return _Band(np.maximum.accumulate(low), width)
+
+
+def _solve(distorted: Track, reference: Track, band: _Band, lag: NDArray[np.float64] | None) -> Path:
+    noise = _noise(distorted, reference, band)
+    period = reference.period_seconds
+    steps = np.diff(distorted.pts_seconds, prepend=distorted.pts_seconds[0]) / period
+    search = _Search(band, len(reference), steps)
+    for start in range(0, len(distorted), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(distorted)))
+        block = np.minimum(_distances(distorted, reference, band, rows) / noise, CAP)
+        if lag is not None:
+            block += _leaning(distorted, reference, band, rows, lag, period)
+        for i, costs in zip(range(rows.start, rows.stop), block, strict=True):
+            search.advance(i, costs)
+    index = search.path()
+    return Path(index, pair_distance(distorted, reference, index), noise)
+
+
+def _distances(distorted: Track, reference: Track, band: _Band, rows: slice) -> Floats:
+    """(rows, band width) mean squared differences."""
+    low = band.low[rows]
+    first, stop = int(low[0]), int(low[-1]) + band.width
+    a, b = distorted.flat[rows], reference.flat[first:stop]
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * (a @ b.T)
+    squares = np.maximum(squares, 0) / np.float32(a.shape[1])
+    if first == low[-1]:
+        return squares
+    columns = (low - first)[:, None] + np.arange(band.width)[None]
+    return np.take_along_axis(squares, columns, axis=1)
+
+
+def _noise(distorted: Track, reference: Track, band: _Band) -> float:
+    """What coding leaves: the median distance of the nearest pictures, of about 512 frames."""
+    found = []
+    for start in range(0, len(distorted), max(1, len(distorted) // 512)):
+        found.append(float(_distances(distorted, reference, band, slice(start, start + 1)).min()))
+    return float(np.median(found)) + _NOISE_FLOOR
+
+
+def _leaning(
+    distorted: Track, reference: Track, band: _Band, rows: slice, lag: NDArray[np.float64], period: float
+) -> Floats:
+    columns = band.low[rows][:, None] + np.arange(band.width)[None]
+    expected = distorted.pts_seconds[rows] + lag[rows]
+    away = np.abs(reference.pts_seconds[columns] - expected[:, None]) / period
+    return (LEAN * np.minimum(away, LEAN_FRAMES)).astype(np.float32)
+
+
+class _Search:
+    """The forward pass, and the way back."""
+
+    def __init__(self, band: _Band, references: int, steps: NDArray[np.float64]) -> None:
+        self._band = band
+        self._steps = steps
+        self._total: Floats = np.zeros(0, np.float32)
+        self._back = np.zeros((len(steps), band.width), np.int32 if references > 32000 else np.int16)
+
+    def advance(self, i: int, costs: Floats) -> None:
+        if i == 0:
+            self._total = costs.astype(np.float32)
+            return
+        before = self._shifted(int(self._band.low[i] - self._band.low[i - 1]))
+        width, expected = self._band.width, float(self._steps[i])
+        jump, jump_step = _running_minimum(before)
+        best, back = jump + np.float32(JUMP), jump_step
+        nearest = round(expected)
+        for k in sorted({0, 1, 2, 3, *range(max(0, nearest - 1), nearest + 2)}):
+            if k >= width:
+                break
+            total = np.full(width, np.inf, np.float32)
+            total[k:] = before[: width - k] + np.float32(min(STEP * abs(k - expected), JUMP))
+            better = total <= best
+            best, back = np.where(better, total, best), np.where(better, k, back)
+        self._total = best + costs
+        self._back[i] = back
+
+    def path(self) -> Indices:
+        index = np.empty(len(self._steps), np.int64)
+        j = int(np.argmin(self._total)) + int(self._band.low[-1])
+        for i in range(len(index) - 1, -1, -1):
+            index[i] = j
+            if i:
+                j -= int(self._back[i, j - self._band.low[i]])
+        return index
+
+    def _shifted(self, by: int) -> Floats:
+        """The totals so far, in the columns of the next row."""
+        if by == 0:
+            return self._total
+        moved = np.full(self._band.width, np.inf, np.float32)
+        moved[: max(0, self._band.width - by)] = self._total[by:]
+        return moved
+
+
+def _running_minimum(totals: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """(least so far, how many columns back it lies)."""
+    least = np.minimum.accumulate(totals)
+    at = np.arange(len(totals))
+    return least, at - np.maximum.accumulate(np.where(totals <= least, at, 0))
+
+
+def pair_distance(distorted: Track, reference: Track, index: Indices) -> Floats:
+    """(M,) mean squared difference of each frame and its reference."""
+    return _in_blocks(len(distorted), lambda r: ((distorted.flat[r] - reference.flat[index[r]]) ** 2).mean(1))
+
+
+def correlation(distorted: Track, reference: Track, index: Indices) -> Floats:
+    """(M,) correlation of each thumbnail with its reference's; NaN where either is flat (under two codes of deviation)."""
+
+    def block(rows: slice) -> Floats:
+        a, b = distorted.flat[rows], reference.flat[index[rows]]
+        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+        spread = a.std(1), b.std(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = (a * b).mean(1) / (spread[0] * spread[1])
+        return np.where(np.minimum(*spread) < 2, np.nan, found).astype(np.float32)
+
+    return _in_blocks(len(distorted), block)
+
+
+def _in_blocks(count: int, of: Callable[[slice], Floats], size: int = 1024) -> Floats:
+    return np.concatenate([of(slice(s, min(s + size, count))) for s in range(0, count, size)])
+
+
+def _levels(distorted: Track, reference: Track, path: Path) -> tuple[float, float]:
+    """(gain, offset) that bring the reference to the distorted file's levels; (1, 0) where the fit is poor or implausible."""
+    good = np.flatnonzero(path.distance <= np.median(path.distance))[:: max(1, len(distorted) // 1000)]
+    a, b = distorted.flat[good].ravel(), reference.flat[path.index[good]].ravel()
+    spread = float(b.std())
+    if spread < 2:
+        return 1.0, 0.0
+    gain = float(((a - a.mean()) * (b - b.mean())).mean()) / spread**2
+    explained = gain * spread / max(float(a.std()), 1e-6)
+    if explained < 0.9 or not 0.6 < gain < 1.7:
+        return 1.0, 0.0
+    return gain, float(a.mean() - gain * b.mean())
+
+
+def _expected_lag(distorted: Track, reference: Track, path: Path) -> NDArray[np.float64]:
+    """(M,) reference time minus distorted time, from the frames that could not be any neighbour's picture."""
+    lag = reference.pts_seconds[path.index] - distorted.pts_seconds
+    last = len(reference) - 1
+    beside = [pair_distance(distorted, reference, np.clip(path.index + d, 0, last)) for d in (-1, 1)]
+    clear = (np.minimum(*beside) - path.distance > path.noise) & (path.distance < 8 * path.noise)
+    at = np.flatnonzero(clear)
+    if len(at) < 3:
+        return np.full(len(lag), np.median(lag))
+    window = min(_MEDIAN_OF, len(at) - 1 + len(at) % 2)
+    padded = np.pad(lag[at], window // 2, mode="edge")
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+    return np.interp(np.arange(len(lag)), at, smooth)

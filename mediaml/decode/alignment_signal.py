@@ -1,0 +1,167 @@
+"""What alignment knows of a file: a tiny luma picture and the time of every frame, and where black bars lie.
+
+A thumbnail is 32x18 means of luma, in sixteen bits (the 8-bit mean of an area loses slow motion to rounding), so an hour at
+25 fps is 100 MB. Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.decode.colour import Source
+from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
+from mediaml.decode.lanes import Pictures
+from mediaml.decode.report import DecodeReport
+from mediaml.errors import NothingDecoded
+from mediaml.spec import View
+
+WIDTH, HEIGHT = 32, 18
+_MIDDLE = (128, 72)  # the first of two reductions
+_BARS_EVERY = 12
+_BLACK = 24 / 255  # of full scale: what a coded bar may reach
+_STEP = 1 / 256  # of a thumbnail's integer, in 8-bit code values
+_MAX_BAR = 0.35  # of the picture's side
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a picture, as fractions of its width and height."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return self.right - self.left, self.bottom - self.top
+
+    def differs(self, other: Window, tolerance: float = 0.02) -> bool:
+        pairs = ((self.left, other.left), (self.top, other.top), (self.right, other.right), (self.bottom, other.bottom))
+        return any(abs(a - b) > tolerance for a, b in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code."""
+
+    pts_seconds: NDArray[np.float64]
+    duration_seconds: NDArray[np.float64]
+    thumbs: NDArray[np.uint16]
+    active: Window
+    size: tuple[int, int]  # (w, h) of the first frame
+    report: DecodeReport
+
+    def __len__(self) -> int:
+        return len(self.pts_seconds)
+
+    def luma(self, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.float32]:
+        """(n, 18, 32) full-range 8-bit luma minus 128."""
+        return self.thumbs[rows].astype(np.float32) * _STEP - 128
+
+    @property
+    def period_seconds(self) -> float:
+        """The usual distance of frames."""
+        if len(self) < 2:
+            return float(self.duration_seconds[0]) or 0.04
+        return float(np.median(np.diff(self.pts_seconds)))
+
+
+class _Bars:
+    """The brightest that each row and column has been."""
+
+    def __init__(self) -> None:
+        self._rows: NDArray[np.float32] | None = None
+        self._columns: NDArray[np.float32] | None = None
+
+    def look(self, luma: NDArray, black: float, span: float) -> None:
+        rows = (luma.max(axis=1).astype(np.float32) - black) / span
+        columns = (luma.max(axis=0).astype(np.float32) - black) / span
+        if self._rows is None or self._columns is None or rows.shape != self._rows.shape:
+            self._rows, self._columns = rows, columns
+            return
+        np.maximum(self._rows, rows, out=self._rows)
+        np.maximum(self._columns, columns, out=self._columns)
+
+    def window(self) -> Window:
+        assert self._rows is not None and self._columns is not None
+        (top, bottom), (left, right) = _lit(self._rows), _lit(self._columns)
+        return Window(left, top, right, bottom)
+
+
+def _lit(brightest: NDArray[np.float32]) -> tuple[float, float]:
+    """First and last lit line as fractions; (0, 1) where the bars would take most of the picture (it is just dark)."""
+    lit = np.flatnonzero(brightest > _BLACK)
+    n = len(brightest)
+    if not len(lit) or lit[0] > _MAX_BAR * n or n - 1 - lit[-1] > _MAX_BAR * n:
+        return 0.0, 1.0
+    return float(lit[0] / n), float((lit[-1] + 1) / n)
+
+
+def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
+    """Decodes the file once, in draft quality. Raises MediaError."""
+    report = DecodeReport()
+    pictures = Pictures(file.video)
+    bars = _Bars()
+    pts: list[float] = []
+    durations: list[float] = []
+    thumbs: list[NDArray[np.uint16]] = []
+    size = (file.video.width, file.video.height)
+    for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
+        luma, black, span = _luma(timed, pictures)
+        if not thumbs:
+            size = (luma.shape[1], luma.shape[0])
+        if timed.index % _BARS_EVERY == 0:
+            bars.look(luma, black, span)
+        pts.append(timed.pts_seconds)
+        durations.append(timed.duration_seconds)
+        thumbs.append(thumbnail(luma, black, span))
+    if not thumbs:
+        raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
+    stacked = np.stack(thumbs)
+    return Signal(np.array(pts), np.array(durations), stacked, bars.window(), size, report)
+
+
+def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:
+    """(native luma, code of black, codes from black to white)."""
+    source: Source = pictures.source(timed.frame)
+    (luma, *_), depth = pictures.make(View.luma(), timed.frame, source)
+    step = 2.0 ** (depth - 8)
+    if source.colour.range == "limited":
+        return luma, 16 * step, 219 * step
+    return luma, 0.0, 2.0**depth - 1
+
+
+def thumbnail(luma: NDArray, black: float, span: float) -> NDArray[np.uint16]:
+    """(18, 32): area means of (H, W) luma, black at 0 and white at 255 * 256; foot- and headroom are clamped."""
+    shrink = partial(cv2.resize, interpolation=cv2.INTER_AREA)
+    if luma.shape[1] >= 2 * _MIDDLE[0] and luma.shape[0] >= 2 * _MIDDLE[1]:
+        luma = shrink(luma, _MIDDLE)
+    small = np.asarray(shrink(luma.astype(np.float32), (WIDTH, HEIGHT)), np.float32)
+    full = (small - black) * np.float32(255 / span / _STEP)
+    return np.clip(np.rint(full), 0, 65535).astype(np.uint16)
+
+
+def rewindowed(luma: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    """(n, 18, 32) thumbnails of the part `window` of each picture, by linear interpolation."""
+    if not window.differs(Window(), 1e-6):
+        return luma
+    wide, high = window.size
+    x = np.clip((window.left + (np.arange(WIDTH) + 0.5) / WIDTH * wide) * WIDTH - 0.5, 0, WIDTH - 1)
+    y = np.clip((window.top + (np.arange(HEIGHT) + 0.5) / HEIGHT * high) * HEIGHT - 0.5, 0, HEIGHT - 1)
+    rows, columns = _weights(y, HEIGHT), _weights(x, WIDTH)
+    return np.einsum("ah,nhw,bw->nab", rows, luma, columns, optimize=True).astype(np.float32)
+
+
+def _weights(at: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """(len(at), size) linear interpolation."""
+    low = np.minimum(np.floor(at).astype(int), size - 2)
+    made = np.zeros((len(at), size), np.float32)
+    made[np.arange(len(at)), low] = 1 - (at - low)
+    made[np.arange(len(at)), low + 1] += at - low
+    return made
