@@ -6,7 +6,8 @@
 The clips are made once (looping, zooming and panning over Big Buck Bunny from the shared test data, else a test pattern)
 and kept in the temporary directory. Every measurement is a process of its own, on one decode thread; CPU seconds come from
 `getrusage` around the work alone; the best of three rounds counts, the rounds interleaved. torchcodec needs FFmpeg's shared
-libraries: it is measured on those inside PyAV, so that all but OpenCV run the same decoders; where it is absent its rows are left out.
+libraries: it is measured on those inside PyAV, so that all but OpenCV run the same decoders; where it is absent its rows
+are left out.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ def _torchcodec(path: str, wanted: tuple) -> int:
 THUMB, EACH = (48, 27), (224, 224)
 WORK: dict[str, Work] = {
     "bare decode": bare_decode,
-    "four needs": _mediaml((THUMB, None, 0.0), ((224, 224, "cover"), 1.0, 0.0), ((512, 288), 2.0, 0.0), ((256, 256, "contain"), 0.5, 0.0)),
+    "four needs": _mediaml(
+        (THUMB, None, 0.0), ((224, 224, "cover"), 1.0, 0.0), ((512, 288), 2.0, 0.0), ((256, 256, "contain"), 0.5, 0.0)
+    ),
     "four needs, OpenCV": opencv_four,
     "four needs, torchcodec": torchcodec_four,
     "48x27 every frame": _mediaml((THUMB, None, 0.0)),
@@ -236,9 +239,8 @@ def main() -> None:
         print("torchcodec is not installed: its rows are left out")
         names = [n for n in names if "torchcodec" not in n]
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if sys.platform == "linux" else None
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}; {model[1] if model else platform.processor()}, {os.cpu_count()} cores; best of {ROUNDS}"
-    )
+    machine = f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores"
+    print(f"{datetime.now(UTC):%Y-%m-%d}; {machine}; best of {ROUNDS}")
     for codec in given.codecs:
         run(codec, names)
 

@@ -1,7 +1,8 @@
 """The contract of every analyzer, and how analyzers are found.
 
-A new metric is one new file: a module anywhere below `mediaml.analyzers` (or one named by an installed package's
-`mediaml.analyzers` entry point, or by the environment variable MEDIAML_PLUGINS, comma-separated) with an `Analyzer` subclass that has a `spec`. See docs/adding_an_analyzer.md.
+A new metric is one new file: a module anywhere below `mediaml.analyzers` with an `Analyzer` subclass that has a `spec`. See
+docs/adding_an_analyzer.md. Modules of other packages are found by the entry-point group `mediaml.analyzers`, and by the
+environment variable MEDIAML_PLUGINS (names of modules, comma-separated).
 """
 
 from __future__ import annotations

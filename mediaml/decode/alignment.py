@@ -20,7 +20,9 @@ from mediaml.decode.alignment_signal import Signal, Window, read_signal, rewindo
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 
-SAME_CONTENT = 0.8  # median correlation of thumbnails; other content seldom reaches 0.6, the worst encode stays above 0.95
+SAME_CONTENT = (
+    0.8  # median correlation of thumbnails; other content seldom reaches 0.6, the worst encode stays above 0.95
+)
 _SUSPECT = 0.93
 _ZOOMS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _TRIED = 300  # frames on which zooms and turns are tried
@@ -97,7 +99,9 @@ def align(distorted: VideoFile, reference: VideoFile, *, max_pixels: int | None 
     return align_signals(found[0], found[1], distorted.path, reference.path)
 
 
-def align_signals(distorted: Signal, reference: Signal, path: str = "distorted", reference_path: str = "reference") -> Alignment:
+def align_signals(
+    distorted: Signal, reference: Signal, path: str = "distorted", reference_path: str = "reference"
+) -> Alignment:
     """The alignment of two signals; the paths are for error messages."""
     windows = _active_windows(distorted, reference)
     tracks = _track(distorted, windows[0]), _track(reference, windows[1])
@@ -119,10 +123,15 @@ def align_signals(distorted: Signal, reference: Signal, path: str = "distorted",
 
 
 def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Window]:
-    """Bars count only where one file has them and the other has not."""
-    if distorted.active.differs(reference.active):
-        return distorted.active, reference.active
-    return Window(), Window()
+    """Bars count only where one file has them and the other has not, and the pictures fit better without."""
+    whole, active = (Window(), Window()), (distorted.active, reference.active)
+    if not distorted.active.differs(reference.active):
+        return whole
+    similar = []
+    for windows in (whole, active):
+        tracks = [_track(s, w).thinned(max(1, len(s) // _TRIED)) for s, w in zip((distorted, reference), windows, strict=True)]
+        similar.append(_similarity(tracks[0], tracks[1], find_path(tracks[0], tracks[1])) or 0.0)
+    return active if similar[1] > similar[0] + 0.01 else whole
 
 
 def _track(signal: Signal, window: Window) -> Track:
@@ -178,7 +187,9 @@ def _refuse_turned(distorted: Track, reference: Track, path: str) -> None:
         track = Track(np.ascontiguousarray(turned), few.pts_seconds)
         similar = _similarity(track, reference, find_path(track, reference))
         if similar is not None and similar > SAME_CONTENT + 0.05:
-            raise GeometryDiffers(path, f"is {what} against its reference; turn one of them first: no score would mean anything")
+            raise GeometryDiffers(
+                path, f"is {what} against its reference; turn one of them first: no score would mean anything"
+            )
 
 
 def _reshaped(luma: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,7 +202,11 @@ def _reshaped(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _alignment(
-    tracks: tuple[Track, Track], path: Path, index: NDArray[np.int64], similar: float | None, windows: tuple[Window, Window]
+    tracks: tuple[Track, Track],
+    path: Path,
+    index: NDArray[np.int64],
+    similar: float | None,
+    windows: tuple[Window, Window],
 ) -> Alignment:
     distorted, reference = tracks
     at = np.flatnonzero(index >= 0)
@@ -234,4 +249,8 @@ def _clock_ratio(distorted: NDArray[np.float64], reference: NDArray[np.float64])
         return 1.0
     spans = distorted[half:] - distorted[: len(distorted) - half]
     good = spans > 0
-    return float(np.median((reference[half:] - reference[: len(reference) - half])[good] / spans[good])) if good.any() else 1.0
+    return (
+        float(np.median((reference[half:] - reference[: len(reference) - half])[good] / spans[good]))
+        if good.any()
+        else 1.0
+    )

@@ -9,8 +9,8 @@ forward in the reference; it may start and end anywhere. Its cost is the sum of
                 tell (a static scene), time does
     jump        `JUMP`, at most, for any step: a cut or a large loss
 
-Two rounds. The first has no idea of the offset. The second knows the lag from the frames that could only be themselves (a
-running median), leans towards it where pictures do not tell, and has the files' levels matched (a wrong range flag).
+Two rounds. The first has no idea of the offset. The second knows the lag from the frames that could only be themselves,
+leans towards it where pictures do not tell, and has the files' levels matched (a wrong range flag).
 
 Memory is O(distorted frames x band): above `FULL_CELLS` every n-th frame is aligned first, and the band lies around that.
 """
@@ -28,14 +28,16 @@ COARSE_FRAMES = 3000
 CAP = 60.0
 STEP = 1.0
 JUMP = 6.0
-LEAN = 0.1  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
-LEAN_FRAMES = 4.0
+LEAN = 0.6  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
+LEAN_FRAMES = 2.0
 _BLOCK = 64
 _NOISE_FLOOR = 0.05  # of the mean squared difference, in squared 8-bit codes
-_MEDIAN_OF = 25
+_TELLING = 0.3  # noises by which a neighbour must fit worse
+_NEARBY = 31  # telling frames from which a frame's lag is expected
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Lags = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _coarse_band(distorted: Track, reference: Track) -> _Band:
     return _Band(np.maximum.accumulate(low), width)
 
 
-def _solve(distorted: Track, reference: Track, band: _Band, lag: NDArray[np.float64] | None) -> Path:
+def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) -> Path:
     noise = _noise(distorted, reference, band)
     period = reference.period_seconds
     steps = np.diff(distorted.pts_seconds, prepend=distorted.pts_seconds[0]) / period
@@ -144,13 +146,11 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     return float(np.median(found)) + _NOISE_FLOOR
 
 
-def _leaning(
-    distorted: Track, reference: Track, band: _Band, rows: slice, lag: NDArray[np.float64], period: float
-) -> Floats:
+def _leaning(distorted: Track, reference: Track, band: _Band, rows: slice, lag: Lags, period: float) -> Floats:
     columns = band.low[rows][:, None] + np.arange(band.width)[None]
-    expected = distorted.pts_seconds[rows] + lag[rows]
-    away = np.abs(reference.pts_seconds[columns] - expected[:, None]) / period
-    return (LEAN * np.minimum(away, LEAN_FRAMES)).astype(np.float32)
+    found = reference.pts_seconds[columns] - distorted.pts_seconds[rows, None]
+    away = np.maximum(lag[0][rows, None] - found, found - lag[1][rows, None]) / period
+    return (LEAN * np.clip(away, 0, LEAN_FRAMES)).astype(np.float32)
 
 
 class _Search:
@@ -243,16 +243,24 @@ def _levels(distorted: Track, reference: Track, path: Path) -> tuple[float, floa
     return gain, float(a.mean() - gain * b.mean())
 
 
-def _expected_lag(distorted: Track, reference: Track, path: Path) -> NDArray[np.float64]:
-    """(M,) reference time minus distorted time, from the frames that could not be any neighbour's picture."""
+def _expected_lag(distorted: Track, reference: Track, path: Path) -> Lags:
+    """Bounds (M,), (M,) of reference time minus distorted time, from frames that could not be any neighbour's picture.
+
+    A constant conversion shows at each instant the newest reference frame, so its lags fill an interval as long as one
+    reference frame. Where the lags nearby spread further, the offset changes, and both of its values are allowed.
+    """
     lag = reference.pts_seconds[path.index] - distorted.pts_seconds
     last = len(reference) - 1
     beside = [pair_distance(distorted, reference, np.clip(path.index + d, 0, last)) for d in (-1, 1)]
-    clear = (np.minimum(*beside) - path.distance > path.noise) & (path.distance < 8 * path.noise)
+    clear = (np.minimum(*beside) - path.distance > _TELLING * path.noise) & (path.distance < 8 * path.noise)
     at = np.flatnonzero(clear)
     if len(at) < 3:
-        return np.full(len(lag), np.median(lag))
-    window = min(_MEDIAN_OF, len(at) - 1 + len(at) % 2)
+        at = np.arange(len(lag))
+    window = min(_NEARBY, len(at) - 1 + len(at) % 2)
     padded = np.pad(lag[at], window // 2, mode="edge")
-    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
-    return np.interp(np.arange(len(lag)), at, smooth)
+    views = np.lib.stride_tricks.sliding_window_view(padded, window)
+    low, high = (np.quantile(views, q, axis=1) for q in (0.1, 0.9))
+    spare = np.maximum(0, (1 - 1e-3) * reference.period_seconds - (high - low)) / 2
+    after = np.clip(np.searchsorted(at, np.arange(len(lag))), 0, len(at) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.minimum(low[before], low[after]) - spare[before], np.maximum(high[before], high[after]) + spare[after]

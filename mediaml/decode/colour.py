@@ -70,6 +70,13 @@ class Source:
         return ColorRange.JPEG if self.colour.range == "full" else ColorRange.MPEG
 
 
+def luma_matrix(matrix: str) -> str:
+    """The matrix that RGB views use for `matrix`: itself, or the stand-in where swscale cannot invert it."""
+    if matrix in SWS_MATRICES:
+        return matrix
+    return "bt2020nc" if matrix in _SWS_NEAREST else "bt709"
+
+
 def traits(frame: av.VideoFrame) -> FrameTraits:
     return FrameTraits(
         frame.format.name,

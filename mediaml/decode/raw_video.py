@@ -49,7 +49,9 @@ class RawFormat:
         try:
             rate = Fraction(frame_rate)
         except (ValueError, ZeroDivisionError):
-            raise InvalidValue(f"frame rate {frame_rate!r} must be a number or a fraction, e.g. 25 or 30000/1001") from None
+            raise InvalidValue(
+                f"frame rate {frame_rate!r} must be a number or a fraction, e.g. 25 or 30000/1001"
+            ) from None
         return cls(int(found[1]), int(found[2]), pixel_format, rate)
 
     @property

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 TARGET_PEAK = 203.0  # cd/m2
 DEFAULT_PEAK = 1000.0
 HLG_PEAK = 1000.0
-_HLG_GAMMA = 1.2
+HLG_GAMMA = 1.2
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _CODES = 1 << 16
@@ -69,19 +69,24 @@ def eetf(light: NDArray, source_peak: float, target_peak: float = TARGET_PEAK) -
 
 
 class ToneMap:
-    """The whole chain for one kind of source, by tables over 16-bit codes."""
+    """The whole chain for one kind of source, by tables over 16-bit codes.
+
+    light   (65536,) code to light: scene light for HLG, else display light with SDR white at 1
+    gain    (65536,) what the EETF leaves of display light, by the PQ code of the largest channel
+    matrix  (3, 3) to BT.709 primaries, or None
+    """
 
     def __init__(self, transfer: str, primaries: str, source_peak: float) -> None:
         self.source_peak = source_peak
         codes = np.arange(_CODES) / (_CODES - 1)
-        self._is_hlg = transfer == "arib-std-b67"
-        light = hlg_to_scene(codes) if self._is_hlg else pq_to_light(codes) / TARGET_PEAK
-        self._light = light.astype(np.float32)
+        self.is_hlg = transfer == "arib-std-b67"
+        light = hlg_to_scene(codes) if self.is_hlg else pq_to_light(codes) / TARGET_PEAK
+        self.light = light.astype(np.float32)
         nits = pq_to_light(codes)
         ratio = np.divide(eetf(nits, source_peak), nits, out=np.ones(_CODES), where=nits > 0)
-        self._gain_of_pq = ratio.astype(np.float32)
+        self.gain = ratio.astype(np.float32)
         matrix = _TO_BT709.get(primaries)
-        self._matrix = None if matrix is None else np.asarray(matrix, np.float32)
+        self.matrix = None if matrix is None else np.asarray(matrix, np.float32)
         self._encode = _gamma_table()
 
     @staticmethod
@@ -101,10 +106,10 @@ class ToneMap:
         return out.reshape(picture.shape)
 
     def _map(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        light = self._light[codes]  # (n, 3)
-        light *= self._hlg_gain(light) if self._is_hlg else self._gain_of_pq[codes.max(axis=1)][:, None]
-        if self._matrix is not None:
-            light = light @ self._matrix.T
+        light = self.light[codes]  # (n, 3)
+        light *= self._hlg_gain(light) if self.is_hlg else self.gain[codes.max(axis=1)][:, None]
+        if self.matrix is not None:
+            light = light @ self.matrix.T
         np.clip(light, 0, 1, out=light)
         index = np.sqrt(light, out=light)
         index *= _CODES - 1
@@ -113,9 +118,9 @@ class ToneMap:
     def _hlg_gain(self, scene: Floats) -> Floats:
         """(n, 1) factor from scene light to SDR light (1 is white): OOTF and tone mapping."""
         luminance = scene @ np.asarray((0.2627, 0.6780, 0.0593), np.float32)
-        ootf = HLG_PEAK * np.power(np.maximum(luminance, 1e-9), _HLG_GAMMA - 1)
+        ootf = HLG_PEAK * np.power(np.maximum(luminance, 1e-9), HLG_GAMMA - 1)
         code = light_to_pq(ootf * scene.max(axis=1))
-        gain = self._gain_of_pq[np.rint(code * (_CODES - 1)).astype(np.uint16)]
+        gain = self.gain[np.rint(code * (_CODES - 1)).astype(np.uint16)]
         return (ootf * gain / TARGET_PEAK).astype(np.float32)[:, None]
 
 

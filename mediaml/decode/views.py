@@ -3,8 +3,8 @@
 Geometry, in display orientation: the sample aspect ratio is applied by swscale's own scaling, "cover" crops the centre
 after scaling, then the mirror and the rotation are applied to the small picture.
 
-Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction, so it is almost free and
-aliases when it shrinks a lot; "bilinear", "bicubic" and "area" widen with the ratio and do not. All run with full chroma
+Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction, so it is almost free,
+aliases when it shrinks a lot, and spreads its samples from edge to edge instead of centring them; "bilinear", "bicubic" and "area" widen with the ratio and do not. All run with full chroma
 interpolation (colours within one code value of the formula); all but "fast_bilinear" with accurate rounding. At native
 size "fast_bilinear" uses swscale's unscaled converter, eight times faster and up to 4 code values off.
 

@@ -132,5 +132,5 @@ def scope_posteriors(
     if not found:
         return [], np.zeros((0, 0), np.float32)
     weight, bias = head
-    posteriors = torch.cat([(v @ weight.T + bias).softmax(1) for v in torch.from_numpy(vectors.values).split(4096)])
+    posteriors = torch.cat([(v @ weight.T + bias).softmax(1) for v in torch.tensor(vectors.values).split(4096)])
     return found, pooled_mean(posteriors.numpy(), found)

@@ -19,7 +19,7 @@ SMALLEST = 16
 NO_LIMIT = 100.0
 _CENTRE = 128.0
 _BORDER = 0.1  # of each side, left out of every sum
-_COS_1_DEGREE_SQUARED = math.cos(math.radians(1.0)) ** 2
+_COS_1_DEGREE_SQUARED = 0.9996954202651978  # cos(1 degree)^2 in single precision, where libvmaf decides
 _CSF_STEP = 4096.0  # finest scale: the weighted impairment is rounded to 1 / 4096 ...
 _NEIGHBOUR, _SELF = 4369 / 4096, 8738 / 4096  # ... and its 1/30 and 1/15, in units of 2^-17, to whole numbers
 _MASK_STEP = 2.0**17
@@ -82,13 +82,14 @@ def adm(
 def adm_scores(x: Tensor, y: Tensor, options: Sequence[AdmOptions], *, aim: bool = False) -> list[Adm]:
     """(N, 1, H, W) float reference and distorted, 8-bit scale with 128 subtracted -> one `Adm` for each of `options`."""
     sums: list[list[_Sums]] = [[] for _ in options]
+    plain = x.dtype
     for scale in range(4):
-        if scale == 2:
-            x, y = x.double(), y.double()  # few coefficients, on which a single one shows
-        ref, dist = transform(x, finest=scale == 0), transform(y, finest=scale == 0)
-        x, y = ref.low, dist.low
+        ref, dist = transform(x, scale), transform(y, scale)
+        x, y = ref.low.double(), dist.low.double()
         region = _Region(*x.shape[2:])
         inside = region.outer(ref.detail), region.outer(dist.detail)
+        if scale == 1:
+            inside = inside[0].to(plain), inside[1].to(plain)  # at coarser ones a single coefficient shows
         for wanted, found in zip(options, sums, strict=True):
             found.append(_scale_sums(*inside, region, wanted, scale, aim))
     return [_scores(found, wanted, aim) for found, wanted in zip(sums, options, strict=True)]
@@ -148,8 +149,10 @@ def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
     """What of the reference's detail is left: `t` between 0 and `o`; beyond `o` where only contrast grew (within 1 degree)."""
     if limit > 1:
         (oh, ov), (th, tv) = o[:, :2].unbind(1), t[:, :2].unbind(1)
-        dot = oh * th + ov * tv
-        same = (dot >= 0) & (dot * dot >= _COS_1_DEGREE_SQUARED * (oh * oh + ov * ov) * (th * th + tv * tv))
+        dot, oo, tt = (
+            (a * b + c * d).float().to(o.dtype) for a, b, c, d in ((oh, th, ov, tv), (oh, oh, ov, ov), (th, th, tv, tv))
+        )
+        same = (dot >= 0) & (dot * dot >= _COS_1_DEGREE_SQUARED * oo * tt)
         o = torch.where(same[:, None], o * limit, o)
         t = torch.where(same[:, None], t, t * reciprocal) if reciprocal != 1 else t
     elif reciprocal != 1:

@@ -20,7 +20,9 @@ def check_pair(ref: Tensor, dist: Tensor, bit_depth: int | None = None, *, small
         if t.ndim != 4 or t.shape[1] != 1 or t.shape[0] == 0:
             raise InvalidValue(f"{name} must be (N, 1, H, W) with at least one picture, not {tuple(t.shape)}")
         if min(t.shape[2:]) < smallest:
-            raise InvalidValue(f"{name} is {t.shape[3]}x{t.shape[2]}; this metric needs {smallest} pixels a side or more")
+            raise InvalidValue(
+                f"{name} is {t.shape[3]}x{t.shape[2]}; this metric needs {smallest} pixels a side or more"
+            )
     if ref.shape != dist.shape or ref.dtype != dist.dtype or ref.device != dist.device:
         raise InvalidValue(
             f"ref is {tuple(ref.shape)} {ref.dtype} on {ref.device}, dist {tuple(dist.shape)} {dist.dtype} on "
@@ -40,7 +42,9 @@ def _depth_of(t: Tensor, bit_depth: int | None) -> int | None:
     if t.is_floating_point():
         raise InvalidValue(f"bit_depth {bit_depth} with {t.dtype}: float pictures lie in [0, 1] and take no bit_depth")
     if t.dtype not in (torch.uint16, torch.int16, torch.int32, torch.int64) or bit_depth is None:
-        raise InvalidValue(f"{t.dtype} pictures with bit_depth {bit_depth}: give uint8, uint16 with bit_depth, or float")
+        raise InvalidValue(
+            f"{t.dtype} pictures with bit_depth {bit_depth}: give uint8, uint16 with bit_depth, or float"
+        )
     if not 8 <= bit_depth <= 16:
         raise InvalidValue(f"bit_depth {bit_depth} must lie in 8..16")
     return bit_depth

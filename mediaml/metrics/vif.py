@@ -31,9 +31,7 @@ _HALVES = (
 TAPS = tuple(tuple(t / 65536 for t in (*half, *half[-2::-1])) for half in _HALVES)
 
 
-def vif(
-    ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, enhancement_gain_limit: float = NO_LIMIT
-) -> Tensor:
+def vif(ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, enhancement_gain_limit: float = NO_LIMIT) -> Tensor:
     """(N, 1, H, W) luma pairs -> (N, 4) float64: VIF at scales 0 (finest) to 3, each about [0, 1], above 1 if enhanced.
 
     Integer codes with `bit_depth`, or float in [0, 1] over the full code range. `enhancement_gain_limit` 1 gives no credit

@@ -72,7 +72,9 @@ def _spatial(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[F
             key = () if limit == NO_LIMIT else (("vif_enhn_gain_limit", limit),)
             found |= {Feature(name, key): scales[:, i] for i, name in enumerate(_VIF)}
     for options, values in zip(plan.adm_options, adm_scores(x, y, plan.adm_options, aim=plan.aim), strict=True):
-        key = tuple(sorted((f"adm_{n}", float(getattr(options, n))) for n, d in _ADM_FIELDS.items() if getattr(options, n) != d))
+        key = tuple(
+            sorted((f"adm_{n}", float(getattr(options, n))) for n, d in _ADM_FIELDS.items() if getattr(options, n) != d)
+        )
         found |= {Feature(n, key): getattr(values, n) for n in ("adm2", "adm3", "aim")}
         found |= {Feature(f"adm_scale{i}", key): values.scales[:, i] for i in range(4)}
     return found
@@ -100,7 +102,9 @@ def temporal(moved: Tensor, wanted: Iterable[Feature]) -> dict[Feature, Tensor]:
     for feature in wanted:
         if feature.name in _MOTION:
             maximum = dict(feature.options).get("motion_max_val", 10000.0)
-            found[feature] = motion3(moved, maximum=maximum) if feature.name == "motion3" else motion2(moved).clamp_max(maximum)
+            found[feature] = (
+                motion3(moved, maximum=maximum) if feature.name == "motion3" else motion2(moved).clamp_max(maximum)
+            )
     return found
 
 

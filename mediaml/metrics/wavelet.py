@@ -14,8 +14,8 @@ LOW = tuple(t / 32768 for t in (15826, 27411, 7345, -4240))  # over samples 2i -
 HIGH = tuple(t / 32768 for t in (-4240, -7345, 27411, -15826))
 Plane = NDArray[np.floating]
 _ONE = np.ones(1)
-_VERTICAL_STEP = 128.0  # finest scale: the vertical result is rounded to 1/128, the band to 1/64 of a code
-_BAND_STEP = 64.0
+# how finely libvmaf keeps results of the vertical and of both passes, in parts of an 8-bit code, at each scale; 0: exactly
+_STEPS = ((2.0**7, 2.0**6), (0.0, 2.0**21), (2.0**20, 2.0**19), (2.0**18, 2.0**18))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Bands:
     detail: Tensor
 
 
-def transform(x: Tensor, *, finest: bool) -> Bands:
-    """(N, 1, H, W) float -> one level of half the size, rounded up; `finest` rounds as 8-bit fixed point does."""
+def transform(x: Tensor, scale: int) -> Bands:
+    """(N, 1, H, W) float -> one level of half the size, rounded up; values are rounded as fixed point does at `scale` 0..3."""
     if x.device.type == "cpu" and not x.requires_grad:
-        levels = [_transform_opencv(plane, finest) for plane in x[:, 0].numpy()]
+        levels = [_transform_opencv(plane, *_STEPS[scale]) for plane in x[:, 0].numpy()]
         return Bands(
             torch.from_numpy(np.stack([low for low, _ in levels])[:, None]),
             torch.from_numpy(np.stack([detail for _, detail in levels])),
         )
-    low, high = _halves(x, 2, _VERTICAL_STEP if finest else 0)
-    step = _BAND_STEP if finest else 0
-    (ll, lh), (hl, hh) = _halves(low, 3, step), _halves(high, 3, step)
+    first, second = _STEPS[scale]
+    low, high = _halves(x, 2, first)
+    (ll, lh), (hl, hh) = _halves(low, 3, second), _halves(high, 3, second)
     return Bands(ll, torch.cat([hl, lh, hh], dim=1))
 
 
@@ -59,14 +59,13 @@ def _halves(x: Tensor, dim: int, step: float) -> tuple[Tensor, Tensor]:
     return (rounded(made[0], step), rounded(made[1], step)) if step else (made[0], made[1])
 
 
-def _transform_opencv(plane: Plane, finest: bool) -> tuple[Plane, Plane]:
-    low, high = (_rows(plane, taps, _VERTICAL_STEP if finest else 0) for taps in (LOW, HIGH))
-    step = _BAND_STEP if finest else 0
+def _transform_opencv(plane: Plane, first: float, second: float) -> tuple[Plane, Plane]:
+    low, high = (_rows(plane, taps, first) for taps in (LOW, HIGH))
     detail = np.empty((3, low.shape[0], (plane.shape[1] + 1) // 2), plane.dtype)
-    _columns(high, LOW, step, detail[0])
-    _columns(low, HIGH, step, detail[1])
-    _columns(high, HIGH, step, detail[2])
-    return _columns(low, LOW, step, np.empty_like(detail[0])), detail
+    _columns(high, LOW, second, detail[0])
+    _columns(low, HIGH, second, detail[1])
+    _columns(high, HIGH, second, detail[2])
+    return _columns(low, LOW, second, np.empty_like(detail[0])), detail
 
 
 def _rows(plane: Plane, taps: tuple[float, ...], step: float) -> Plane:
@@ -77,20 +76,17 @@ def _rows(plane: Plane, taps: tuple[float, ...], step: float) -> Plane:
     full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(plane.dtype) @ plane[last]
     if not step:
         return np.ascontiguousarray(full[::2])
-    return np.rint(full[::2]) * np.float32(1 / step)
+    half = np.rint(full[::2])
+    half *= 1 / step
+    return half
 
 
-def _columns(
-    half: Plane, taps: tuple[float, ...], step: float, out: Plane
-) -> Plane:
+def _columns(half: Plane, taps: tuple[float, ...], step: float, out: Plane) -> Plane:
     """Every second column of the horizontal filter's result, into `out`."""
-    kernel = np.asarray(taps) * (step or 1)
+    kernel = np.asarray(taps) * step
     full = cv2.sepFilter2D(half, -1, kernel, _ONE, anchor=(1, -1), borderType=cv2.BORDER_REFLECT_101)
     last = source_indices(half.shape[1])[:, -1]
     full[:, (full.shape[1] - 1) // 2 * 2] = half[:, last] @ kernel.astype(half.dtype)
-    if not step:
-        out[:] = full[:, ::2]
-        return out
     np.rint(full[:, ::2], out=out)
-    out *= np.float32(1 / step)
+    out *= 1 / step
     return out

@@ -1,8 +1,9 @@
 """Separable linear filters: OpenCV on the CPU, torch convolution elsewhere, equal to 1e-5 of the input's scale.
 
 All filters correlate (the kernel is not flipped), keep the picture's size from 1x1 up, and name how pixels beyond the border
-are made: "reflect" mirrors without repeating the edge pixel (dcb|abcd|cba; OpenCV's BORDER_REFLECT_101), "replicate" repeats
-the edge pixel (aaa|abcd|ddd; MATLAB's imfilter 'replicate'), "zero" adds nothing (MATLAB's filter2 'same').
+are made: "reflect" mirrors without repeating the edge pixel (dcb|abcd|cba; OpenCV's BORDER_REFLECT_101), "symmetric" mirrors
+with it (cba|abcd|dcb; MATLAB's imfilter 'symmetric'), "replicate" repeats it (aaa|abcd|ddd; MATLAB's imfilter 'replicate'),
+"zero" adds nothing (MATLAB's filter2 'same').
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from torch import Tensor
 
 from mediaml.errors import InvalidValue
 
-Border = Literal["reflect", "replicate", "zero"]
+Border = Literal["reflect", "symmetric", "replicate", "zero"]
 
-_CV2_BORDER = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE, "zero": cv2.BORDER_CONSTANT}
+_CV2_BORDER = {
+    "reflect": cv2.BORDER_REFLECT_101,
+    "symmetric": cv2.BORDER_REFLECT,
+    "replicate": cv2.BORDER_REPLICATE,
+    "zero": cv2.BORDER_CONSTANT,
+}
 
 
 @cache
@@ -92,6 +98,9 @@ def _border_index(length: int, amount: int, border: Border) -> Tensor:
     at = torch.arange(-amount, length + amount)
     if border == "replicate" or length == 1:
         return at.clamp(0, length - 1)
+    if border == "symmetric":
+        at = at.remainder(2 * length)
+        return torch.minimum(at, 2 * length - 1 - at)
     period = 2 * (length - 1)
     at = at.remainder(period)
     return torch.minimum(at, period - at)

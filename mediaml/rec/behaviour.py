@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mediaml.errors import InvalidValue, UnknownName
+from mediaml.rec.arrow import call, count_true, is_in
 from mediaml.rec.sources import read_source
 from mediaml.rec.times import UTC_MICROSECONDS, TimeUnit, check_zone, to_utc
 
@@ -97,10 +98,9 @@ class BehaviourReport:
 
     def lines(self) -> list[str]:
         """For people: one line a fact."""
-        found = [f"{self.source}: {self.rows_kept} of {self.rows_read} events kept"]
-        for e in self.exclusions:
-            found.append(f"excluded {e.rows}: {e.reason} (first at row {e.first_row}: {e.example})")
-        return [*found, *self.notes]
+        head = f"{self.source}: {self.rows_kept} of {self.rows_read} events kept"
+        left = [f"excluded {e.rows}: {e.reason} (first at row {e.first_row}: {e.example})" for e in self.exclusions]
+        return [head, *left, *self.notes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +161,9 @@ def _schema(extra: pa.Table) -> pa.Schema:
     return pa.schema([*fields, *extra.schema])
 
 
-def _pick_columns(table: pa.Table, settings: BehaviourSettings, name: str) -> tuple[dict[str, pa.ChunkedArray], pa.Table]:
+def _pick_columns(
+    table: pa.Table, settings: BehaviourSettings, name: str
+) -> tuple[dict[str, pa.ChunkedArray], pa.Table]:
     """The log's columns by our names, and the others. Raises UnknownName for what is absent or nearly ours."""
     twice = sorted({n for n in table.column_names if table.column_names.count(n) > 1})
     if twice:
@@ -193,14 +195,18 @@ class _Check:
     def __init__(self, raw: Mapping[str, pa.ChunkedArray], settings: BehaviourSettings, name: str) -> None:
         self._raw, self._settings, self._name = raw, settings, name
         self._rows = len(next(iter(raw.values())))
-        self.keep = pc.is_valid(pa.chunked_array([pa.array([True] * self._rows)]))
+        self.keep = call("is_valid", pa.chunked_array([pa.array([True] * self._rows)]))
         self.exclusions: list[Exclusion] = []
         self.notes: list[str] = []
 
     def columns(self) -> dict[str, pa.ChunkedArray]:
         found = {n: self._ids(n) for n in ("user", "title")}
-        time = to_utc(self._raw["time"], f"{self._name}: column 'time'", self._settings.time_zone, self._settings.time_unit)
-        self._exclude("time is absent, unreadable or skipped by a clock change", pc.is_null(time), self._raw["time"])
+        time = to_utc(
+            self._raw["time"], f"{self._name}: column 'time'", self._settings.time_zone, self._settings.time_unit
+        )
+        self._exclude(
+            "time is absent, unreadable or skipped by a clock change", call("is_null", time), self._raw["time"]
+        )
         return found | {
             "time": time,
             "kind": self._kind(),
@@ -211,16 +217,16 @@ class _Check:
 
     def _exclude(self, reason: str, bad: pa.ChunkedArray, values: pa.ChunkedArray) -> None:
         """Leaves out the rows where `bad` is true and no other reason has come before."""
-        bad = pc.call_function("and", [pc.fill_null(bad, False), self.keep])
-        count = pc.call_function("sum", [bad]).as_py() or 0
+        bad = call("and", call("coalesce", bad, pa.scalar(False)), self.keep)
+        count = count_true(bad)
         if not count:
             return
-        first = pc.call_function("index", [bad], pc.IndexOptions(pa.scalar(True))).as_py()
+        first = call("index", bad, options=pc.IndexOptions(pa.scalar(True))).as_py()
         one = Exclusion(reason, count, first, repr(values[first].as_py()))
         if self._settings.strict:
             raise InvalidValue(f"{self._name}: {count} events: {reason}; the first is row {first}: {one.example}")
         self.exclusions.append(one)
-        self.keep = pc.call_function("and", [self.keep, pc.call_function("invert", [bad])])
+        self.keep = call("and", self.keep, call("invert", bad))
 
     def _ids(self, name: str) -> pa.ChunkedArray:
         raw = self._raw[name]
@@ -229,9 +235,11 @@ class _Check:
                 f"{self._name}: column {name!r} holds fractional numbers ({raw.type}); ids are text or whole numbers"
             )
         values = raw.cast(pa.string())
-        values = pc.call_function("utf8_trim_whitespace", [values])
-        empty = pc.call_function("equal", [values, pa.scalar("")])
-        self._exclude(f"{name} is absent", pc.call_function("or", [pc.is_null(values), pc.fill_null(empty, False)]), raw)
+        values = call("utf8_trim_whitespace", values)
+        empty = call("equal", values, pa.scalar(""))
+        self._exclude(
+            f"{name} is absent", call("or", call("is_null", values), call("coalesce", empty, pa.scalar(False))), raw
+        )
         return values
 
     def _kind(self) -> pa.ChunkedArray:
@@ -239,7 +247,7 @@ class _Check:
             return self._absent(pa.string())
         values = self._raw["kind"].cast(pa.string())
         if self._settings.kinds is not None:
-            wrong = pc.call_function("invert", [pc.is_in(values, pa.array(self._settings.kinds, pa.string()))])
+            wrong = call("invert", is_in(values, pa.array(self._settings.kinds, pa.string())))
             self._exclude(f"kind is none of {', '.join(self._settings.kinds)}", wrong, values)
         return values
 
@@ -248,13 +256,13 @@ class _Check:
         if name not in self._raw:
             return self._absent(pa.float64())
         values = self._as_float(name)
-        nan = pc.is_nan(values)
-        count = pc.call_function("sum", [nan]).as_py() or 0
+        nan = call("is_nan", values)
+        count = count_true(nan)
         if count:
             self.notes.append(f"{name}: {count} NaN read as absent")
-            values = pc.if_else(nan, pa.scalar(None, pa.float64()), values)
-        wrong = pc.call_function("less", [values, pa.scalar(minimum)])
-        self._exclude(reason, pc.call_function("or", [wrong, pc.is_inf(values)]), self._raw[name])
+            values = call("if_else", nan, pa.scalar(None, pa.float64()), values)
+        wrong = call("less", values, pa.scalar(minimum))
+        self._exclude(reason, call("or", wrong, call("is_inf", values)), self._raw[name])
         return values
 
     def _as_float(self, name: str) -> pa.ChunkedArray:
@@ -267,17 +275,21 @@ class _Check:
     def _propensity(self) -> pa.ChunkedArray:
         values = self._number("propensity", 0.0, "propensity is outside (0, 1]")
         outside = pc.call_function(
-            "or", [pc.call_function("less_equal", [values, pa.scalar(0.0)]), pc.call_function("greater", [values, pa.scalar(1.0)])]
+            "or",
+            [
+                call("less_equal", values, pa.scalar(0.0)),
+                call("greater", values, pa.scalar(1.0)),
+            ],
         )
         self._exclude("propensity is outside (0, 1]", outside, values)
         return values
 
     def _position(self) -> pa.ChunkedArray:
         values = self._number("position", 0.0, "position is negative or infinite")
-        broken = pc.call_function("not_equal", [pc.call_function("floor", [values]), values])
-        large = pc.call_function("greater", [values, pa.scalar(float(2**31 - 1))])
-        self._exclude("position is not a whole number below 2**31", pc.call_function("or", [broken, large]), values)
-        whole = pc.if_else(self.keep, values, pa.scalar(None, pa.float64()))
+        broken = call("not_equal", call("floor", values), values)
+        large = call("greater", values, pa.scalar(float(2**31 - 1)))
+        self._exclude("position is not a whole number below 2**31", call("or", broken, large), values)
+        whole = call("if_else", self.keep, values, pa.scalar(None, pa.float64()))
         return whole.cast(pa.int32())
 
     def _absent(self, kind: pa.DataType) -> pa.ChunkedArray:
@@ -286,7 +298,7 @@ class _Check:
     def without_duplicates(self, found: pa.Table) -> pa.Table:
         """All but the first of rows equal in user, title, time and kind."""
         firsts = found.group_by(["user", "title", "time", "kind"]).aggregate([(ROW, "min")]).column(f"{ROW}_min")
-        again = pc.call_function("invert", [pc.is_in(found.column(ROW), firsts.combine_chunks())])
+        again = call("invert", is_in(found.column(ROW), firsts.combine_chunks()))
         rest = found.filter(again)
         if rest.num_rows == 0:
             return found
@@ -296,4 +308,4 @@ class _Check:
         if self._settings.strict or self._settings.duplicates == "error":
             raise InvalidValue(f"{self._name}: {rest.num_rows} events: {reason}; the first is row {first}: {example}")
         self.exclusions.append(Exclusion(reason, rest.num_rows, first, example))
-        return found.filter(pc.call_function("invert", [again]))
+        return found.filter(call("invert", again))

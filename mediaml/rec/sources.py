@@ -39,7 +39,9 @@ def read_source(source: str | Path, query: str | None = None) -> pa.Table:
     if ending in _DATABASES:
         return _duckdb(path, _needed(query, printable(path)))
     if query is not None:
-        raise InvalidValue(f"{printable(path)}: a query is for databases; give a .duckdb file or a postgresql:// address")
+        raise InvalidValue(
+            f"{printable(path)}: a query is for databases; give a .duckdb file or a postgresql:// address"
+        )
     try:
         if path.is_dir() or ending in (".parquet", ".pq"):
             return pq.read_table(path)
@@ -52,7 +54,7 @@ def read_source(source: str | Path, query: str | None = None) -> pa.Table:
 
 def _needed(query: str | None, what: str) -> str:
     if not query:
-        raise InvalidValue(f"{what} needs a query, e.g. --query 'select * from events'")
+        raise InvalidValue(f"{what} needs a query: one SELECT, given with --query")
     return query
 
 

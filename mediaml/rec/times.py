@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mediaml.errors import InvalidValue, UnknownName
+from mediaml.rec.arrow import call
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 TimeUnit = Literal["s", "ms", "us"]
@@ -60,33 +61,33 @@ def _from_numbers(values: pa.ChunkedArray, what: str, unit: TimeUnit | None) -> 
         example = next((v.as_py() for v in values if v.is_valid), None)
         raise InvalidValue(f"{what} holds numbers such as {example}; state their unit since 1970: s, ms or us")
     flat = values.cast(pa.float64())
-    scaled = pc.call_function("multiply", [flat, pa.scalar(float(_PER_UNIT[unit]))])
-    sane = pc.call_function("less", [pc.call_function("abs", [scaled]), pa.scalar(2.5e17)])  # NaN compares false
+    scaled = call("multiply", flat, pa.scalar(float(_PER_UNIT[unit])))
+    sane = call("less", call("abs", scaled), pa.scalar(2.5e17))  # NaN compares false
     whole = values if pa.types.is_integer(values.type) else None
-    kept = pc.if_else(sane, scaled if whole is None else whole, None)
+    kept = call("if_else", sane, scaled if whole is None else whole, None)
     if whole is None:
-        return pc.call_function("floor", [kept]).cast(pa.int64()).cast(UTC_MICROSECONDS)
-    exact = pc.call_function("multiply", [kept.cast(pa.int64()), pa.scalar(_PER_UNIT[unit])])
+        return call("floor", kept).cast(pa.int64()).cast(UTC_MICROSECONDS)
+    exact = call("multiply", kept.cast(pa.int64()), pa.scalar(_PER_UNIT[unit]))
     return exact.cast(UTC_MICROSECONDS)
 
 
 def _from_text(values: pa.ChunkedArray, what: str, zone: str | None) -> pa.ChunkedArray:
     """ISO 8601, each value with its own offset or without."""
-    trimmed = pc.call_function("utf8_trim_whitespace", [values])
+    trimmed = call("utf8_trim_whitespace", values)
     with duckdb.connect(":memory:") as db:
         db.execute("SET TimeZone = 'UTC'")
         db.register("incoming", pa.table({"i": range(len(values)), "t": trimmed}))
-        found = db.execute(
+        found = db.sql(
             "SELECT CASE WHEN regexp_matches(t, ?) THEN try_cast(t AS TIMESTAMPTZ) END AS stated, "
             "CASE WHEN NOT regexp_matches(t, ?) THEN try_cast(t AS TIMESTAMP) END AS naive FROM incoming ORDER BY i",
-            [_OFFSET, _OFFSET],
+            params=[_OFFSET, _OFFSET],
         ).to_arrow_table()
     naive = found.column("naive").cast(pa.timestamp("us"))
     stated = found.column("stated").cast(UTC_MICROSECONDS)
     count = len(naive) - naive.null_count
     if count == 0:
         return stated
-    return pc.call_function("coalesce", [stated, _in_zone(naive, what, zone, count)])
+    return call("coalesce", stated, _in_zone(naive, what, zone, count))
 
 
 def _in_zone(naive: pa.ChunkedArray, what: str, zone: str | None, count: int) -> pa.ChunkedArray:
@@ -106,21 +107,23 @@ def _drop_nonexistent(naive: pa.ChunkedArray, zone: str) -> pa.ChunkedArray:
     """Local times to UTC; those that a clock change skips become null."""
 
     def assume(nonexistent: Literal["earliest", "latest"]) -> pa.ChunkedArray:
-        found = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent=nonexistent)
+        found = call(
+            "assume_timezone",
+            naive,
+            options=pc.AssumeTimezoneOptions(zone, ambiguous="earliest", nonexistent=nonexistent),
+        )
         return found.cast(UTC_MICROSECONDS)
 
     early, late = assume("earliest"), assume("latest")
-    return pc.if_else(pc.call_function("equal", [early, late]), early, None)
+    return call("if_else", call("equal", early, late), early, None)
 
 
 def _floor(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """To microseconds, finer times rounded down: an event must not move into the future."""
     kind = times.type
     if kind.unit == "ns":
-        whole = pc.call_function("divide", [times.cast(pa.int64()), pa.scalar(1_000)])  # towards zero
-        above = pc.call_function(
-            "greater", [pc.call_function("multiply", [whole, pa.scalar(1_000)]), times.cast(pa.int64())]
-        )
-        times = pc.call_function("subtract", [whole, above.cast(pa.int64())])
+        whole = call("divide", times.cast(pa.int64()), pa.scalar(1_000))  # towards zero
+        above = call("greater", call("multiply", whole, pa.scalar(1_000)), times.cast(pa.int64()))
+        times = call("subtract", whole, above.cast(pa.int64()))
         return times.cast(pa.timestamp("us", tz=kind.tz))
     return times.cast(pa.timestamp("us", tz=kind.tz))

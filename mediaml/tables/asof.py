@@ -146,7 +146,9 @@ class AsOf:
     def __enter__(self) -> AsOf:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -198,8 +200,8 @@ class AsOf:
         for row, valid, computed, deleted in rows:
             verdict = self._verdict(at, valid, computed, deleted, taken)
             taken = taken or verdict in _FINAL
-            moments = (_EPOCH + timedelta(microseconds=us) for us in (valid, computed))
-            found.append(Candidate(row, *moments, verdict))
+            valid_from, computed_at = (_EPOCH + timedelta(microseconds=us) for us in (valid, computed))
+            found.append(Candidate(row, valid_from, computed_at, verdict))
         return found
 
     def _verdict(self, at: int, valid: int, computed: int, deleted: bool, taken: bool) -> str:

@@ -85,13 +85,14 @@ _LOG_VIEWS: Mapping[str, str] = {
     "runs": "SELECT * FROM runs QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY number DESC) = 1 "
     "ORDER BY started_at, run_id",
     # An error of an analyzer holds until that analyzer is committed again for the media; an error of a file until the media
-    # is analysed again, or the path holds other content (or, if it could not be read, any content).
+    # is probed again, or the path holds other content (or, if it could not be read, any content).
     "errors": """
         SELECT e.* FROM errors e
         LEFT JOIN (SELECT media_id, split_part(analyzer, '@', 1) AS name, max(kid >> 20) AS newest
                    FROM keys WHERE derivation = '' GROUP BY ALL) k
             ON k.media_id = e.media_id AND k.name = split_part(e.analyzer, '@', 1)
-        LEFT JOIN (SELECT media_id, max(kid >> 20) AS newest FROM keys WHERE derivation = '' GROUP BY ALL) m
+        LEFT JOIN (SELECT media_id, max(kid >> 20) AS newest FROM keys
+                   WHERE derivation = '' AND split_part(analyzer, '@', 1) = 'probe' GROUP BY ALL) m
             ON e.analyzer IS NULL AND m.media_id = e.media_id
         LEFT JOIN (SELECT path, arg_max(media_id, number) AS media_id, max(number >> 20) AS newest
                    FROM paths GROUP BY path) p

@@ -170,10 +170,28 @@ KEYS: Mapping[str, tuple[Field, ...]] = {
         _field("score", "float32", "1", "score in the vocabulary's own scale"),
         _field("rank", "int32", "1", "1 for the best tag of its shot or file", minimum=1),
     ),
+    "features": (
+        _field("title_id", "string", "id", "identity of the title in the catalogue"),
+        _field("feature_set", "string", "name", "the set of features that the row belongs to"),
+        _field("deleted", "bool", "1", "the title has no content from valid_from on; its features are null"),
+        _field("media_ids", "string", "JSON", "list of the media that the title consists of"),
+        _field("provenance", "string", "JSON", "modality -> analyzers, number of media and when the newest row was computed"),
+    ),
+    "feature_scaling": (
+        _field("feature_set", "string", "name", "the set of features that the row belongs to"),
+        _field("feature", "string", "name", "column of `features`"),
+        _field("element", "int32", "index", "element of a vector; 0 for a scalar", minimum=0),
+        _field("mean", "float64", "as the feature", "mean over the titles that have it"),
+        _field("std", "float64", "as the feature", "standard deviation over them; 0 where all are equal", minimum=0),
+        _field("titles", "int64", "titles", "number of titles that have it", minimum=1),
+    ),
 }
 """Part table -> its own key columns, which follow `COMMON`. An analyzer's columns come after them."""
 
 POSITION = (
+    "title_id",
+    "feature",
+    "element",
     "shot_index",
     "stream_index",
     "pts_seconds",

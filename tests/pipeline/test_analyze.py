@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import mediaml
+from mediaml.engine.analysis_run import RunSummary
 from mediaml.engine.analyze import discover, run_analysis
 from mediaml.engine.progress import SilentProgress
 from mediaml.engine.settings import Settings
@@ -36,7 +38,7 @@ def media(tmp_path: Path) -> Path:
     return folder
 
 
-def run(media: Path, lake: Path, analyzers: tuple[str, ...] = TEST, **given):  # noqa: ANN003, ANN201
+def run(media: Path, lake: Path, analyzers: tuple[str, ...] = TEST, **given: Any) -> tuple[mediaml.Lake, RunSummary]:
     settings = Settings(lake=lake, analyzers=analyzers, device="cpu", **{"workers": 2, **given})
     return run_analysis(discover(media), settings, derive=False, progress=SilentProgress())
 
@@ -44,8 +46,10 @@ def run(media: Path, lake: Path, analyzers: tuple[str, ...] = TEST, **given):  #
 def test_a_directory_becomes_tables_and_errors(media: Path, tmp_path: Path) -> None:
     lake, summary = run(media, tmp_path / "lake")
     assert (summary.files, summary.analyzed, summary.failed, summary.exit_code) == (5, 3, 2, 1)
-    means = lake.query("select test_mean from frames where test_mean is not null and media_id in "
-                       "(select media_id from media where path like '%b.mkv') order by pts_seconds")
+    means = lake.query(
+        "select test_mean from frames where test_mean is not null and media_id in "
+        "(select media_id from media where path like '%b.mkv') order by pts_seconds"
+    )
     assert np.allclose(means["test_mean"].to_numpy(), [10 * i for i in range(8)], atol=3)
     steps = lake.query("select test_step from frames where frame_index = 0 and analyzer = 'test_mean@1'")
     assert steps["test_step"].null_count == steps.num_rows == 2
@@ -111,7 +115,7 @@ def test_a_dying_worker_costs_the_file_it_held(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("1_fine", "2_dies", "3_fine", "4_fine"):
         make_clip(folder / f"{name}.mp4", lambda i, n=name: solid(len(n) * 3 + i + ord(n[0])), 5)
-    lake, summary = run(folder, tmp_path / "lake", ("test_trouble",), workers=1)
+    _, summary = run(folder, tmp_path / "lake", ("test_trouble",), workers=1)
     assert (summary.analyzed, summary.failed) == (3, 1)
     assert summary.errors[0].kind == "media_crash"
     assert "SIGSEGV" in summary.errors[0].message
@@ -142,3 +146,15 @@ def test_the_python_api_needs_no_main_guard(media: Path, tmp_path: Path) -> None
     lake = mediaml.analyze(media, out=tmp_path / "lake", analyzers=["test_mean"], workers=1, derive=False)
     assert lake.table("frames").num_rows == 20
     assert os.environ["MEDIAML_PLUGINS"]
+
+
+def test_a_truncated_file_keeps_its_rows_and_stays_an_error(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / "whole.mkv", 60, options={"crf": "1"})
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    lake, summary = run(cut, tmp_path / "lake", ("test_mean",), workers=0)
+    assert [e.kind for e in summary.errors] == ["media_truncated"]
+    assert 0 < lake.table("frames").num_rows < 60
+    lake, summary = run(cut, tmp_path / "lake", ("test_mean", "test_vector"), workers=0)
+    assert summary.exit_code == 1
+    assert lake.query("select kind from errors")["kind"].to_pylist() == ["media_truncated"]

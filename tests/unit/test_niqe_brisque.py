@@ -17,11 +17,11 @@ from scipy import io as scipy_io
 from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer
 from mediaml.analyzers.quality_nr.brisque import Brisque
-from mediaml.nets.libsvm import read_libsvm
 from mediaml.analyzers.quality_nr.mat5 import read_mat5
 from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds, block_features
 from mediaml.errors import WeightsAbsent, WeightsCorrupt
 from mediaml.frames import Colour
+from mediaml.nets.libsvm import read_libsvm
 from tests.frames import luma_batch
 
 STILLS = ("I03.bmp", "I04.bmp")

@@ -23,7 +23,12 @@ def test_accelerator_tensors_travel_in_one_copy(monkeypatch: pytest.MonkeyPatch)
     """A stand-in device: tensors that say they are elsewhere. Exactly one `.cpu()` call is allowed."""
     copies = []
     real_cpu = torch.Tensor.cpu
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: (copies.append(self.shape), real_cpu(self.as_subclass(torch.Tensor)))[1])
+
+    def counted(self: torch.Tensor) -> torch.Tensor:
+        copies.append(self.shape)
+        return real_cpu(self.as_subclass(torch.Tensor))
+
+    monkeypatch.setattr(torch.Tensor, "cpu", counted)
 
     class Elsewhere(torch.Tensor):
         @property

@@ -358,6 +358,8 @@ def test_a_png_with_a_colour_profile_does_not_end_the_process(tmp_path: Path) ->
     picture = tmp_path / "profile.png"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("RGB", (32, 24), (200, 30, 90)).save(picture, icc_profile=profile)
-    program = f"import gc; from mediaml.decode.probe import probe; probe({str(picture)!r}); gc.collect(); print('alive')"
+    program = (
+        f"import gc; from mediaml.decode.probe import probe; probe({str(picture)!r}); gc.collect(); print('alive')"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "alive", done.stderr[-500:]

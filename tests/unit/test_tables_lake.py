@@ -20,7 +20,8 @@ from mediaml.errors import (
     LakeVersionError,
     UnknownName,
 )
-from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, PathRow, Result, RunRow
+from mediaml.media import MediaInfo
+from mediaml.tables import AnalyzerRows, ErrorRow, KeyState, Lake, MediaRows, PathRow, Result, RunRow
 from mediaml.tables.schema import KEYS, TABLES
 from tests.unit.lakes import LUMA, MOMENT, TALL, frames, luma, media_id, tags, vectors
 
@@ -223,6 +224,9 @@ def test_errors_hold_until_the_cause_is_committed_again(lake: Lake) -> None:
     assert [e.message for e in lake.standing_errors("/a")] == ["boom", "ends early"]
     lake.commit([lake.stage(B, path=PathRow("/b", 3, 3))])
     lake.commit([lake.stage(A, analyzers=[luma(version=2)])])
+    assert column(lake, "message", "errors") == ["ends early"]  # of the file: it holds until the file is probed again
+    info = MediaInfo("/a", 1, "video", "mov", "QuickTime", None, None, None, None)
+    lake.commit([lake.stage(A, media=MediaRows(info))])
     assert lake.table("errors").num_rows == 0
     assert lake.standing_errors("/a") == []
 

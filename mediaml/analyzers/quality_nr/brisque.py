@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer
-from mediaml.nets.libsvm import read_libsvm
 from mediaml.errors import WeightsCorrupt
 from mediaml.frames import FrameBatch
+from mediaml.nets.libsvm import read_libsvm
 from mediaml.ops.colour import coded_luma, unit_luma
 from mediaml.ops.statistics import fit_aggd, mean_from_scale, mscn, scale_from_rms
 from mediaml.spec import Column, Need, Spec, View

@@ -1,0 +1,105 @@
+"""What the VMAF analyzers share: features of a stream of pairs, computed once a batch for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mediaml import weights
+from mediaml.analyzers.base import FrameAnalyzer, Rows
+from mediaml.errors import InvalidValue
+from mediaml.frames import FrameBatch, Planes
+from mediaml.media import MediaInfo
+from mediaml.metrics.vmaf_features import SMALLEST, MotionMeter, Plan, spatial, temporal
+from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
+from mediaml.spec import Column, Need, Table, View
+
+GROUPS = ("quality_fr", "vmaf")
+NEED = Need(View.planes())
+CITE = "Li et al. 2016, Toward a practical perceptual video quality metric; https://github.com/Netflix/vmaf (libvmaf 3)"
+COST_MS = 150.0  # a pair of 1080p pictures, for all VMAF analyzers together
+
+NEG = ("vif_enhn_gain_limit", 1.0), ("adm_enhn_gain_limit", 1.0)
+_SHARED = Plan.of(
+    Feature(name, options) for name, limit in (("vif_scale0", NEG[0]), ("adm2", NEG[1])) for options in ((), (limit,))
+)
+
+
+def score_column(name: str, description: str, *, minimum: float = 0.0, maximum: float = 100.0) -> Column:
+    """A score a frame; null where the picture is under 16 pixels in width or height."""
+    return Column(name, "float64", "1", description, minimum=minimum, maximum=maximum, nullable=True)
+
+
+class VmafAnalyzer(FrameAnalyzer):
+    """Gathers features in `update` and gives all rows in `finish`: the score of a frame depends on the motion of the next.
+
+    Subclasses have a spec whose first weight is the model, and say in `columns` what they make of the features.
+    """
+
+    def setup(self, device: torch.device) -> None:
+        super().setup(device)
+        self.model: VmafModels = read_vmaf_model(weights.resolve(self.spec.weights[0]))
+        self._reset()
+
+    def start(self, media: MediaInfo) -> None:
+        self._reset()
+
+    def columns(self, values: Mapping[Feature, Tensor]) -> Mapping[str, Tensor]:
+        """The spec's columns, (N,) each, from the features of a whole stream."""
+        raise NotImplementedError
+
+    def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
+        ref, dist = pair_of(batch)
+        self._index.append(batch.frame_index)
+        self._pts.append(batch.pts_seconds)
+        if min(ref.size) >= SMALLEST:
+            values = batch.shared(("vmaf_spatial", _SHARED), lambda: spatial(ref.y, dist.y, ref.bit_depth, _SHARED))
+            self._spatial.append({f: values[f] for f in self._wanted if f in values})
+            self._moved.append(self._meter.push(ref.y, ref.bit_depth))
+        return {}
+
+    def finish(self) -> Rows:
+        index, pts, parts, moved = self._index, self._pts, self._spatial, self._moved
+        self._reset()
+        if not index:
+            return {}
+        count = sum(len(p) for p in index)
+        rows: dict[str, Sequence[Any]] = {
+            "frame_index": torch.cat(index).tolist(),
+            "pts_seconds": torch.cat(pts).tolist(),
+        }
+        if not parts:
+            return {Table.FRAMES: rows | {c.name: [None] * count for c in self.spec.columns(Table.FRAMES)}}
+        values = {f: torch.cat([p[f] for p in parts]) for f in parts[0]}
+        values |= temporal(torch.cat(moved), self._wanted)
+        return {Table.FRAMES: rows | {name: column.tolist() for name, column in self.columns(values).items()}}
+
+    @property
+    def _wanted(self) -> tuple[Feature, ...]:
+        return tuple(dict.fromkeys((*self.model.features, *self.extra_features)))
+
+    extra_features: tuple[Feature, ...] = ()
+
+    def _reset(self) -> None:
+        self._index: list[Tensor] = []
+        self._pts: list[Tensor] = []
+        self._spatial: list[dict[Feature, Tensor]] = []
+        self._moved: list[Tensor] = []
+        self._meter = MotionMeter()
+
+
+def pair_of(batch: FrameBatch) -> tuple[Planes, Planes]:
+    """Planes of the reference and of the batch itself; raises InvalidValue where they are not a pair."""
+    ref = batch.reference.planes if batch.reference is not None else None
+    dist = batch.planes
+    if ref is None or dist is None:
+        raise InvalidValue("full-reference metrics take batches with planes and a reference that has planes")
+    if ref.size != dist.size or ref.bit_depth != dist.bit_depth:
+        raise InvalidValue(
+            f"the reference is {ref.size[1]}x{ref.size[0]} {ref.bit_depth}-bit, the other {dist.size[1]}x{dist.size[0]} "
+            f"{dist.bit_depth}-bit; they must be brought to one size and depth before"
+        )
+    return ref, dist
