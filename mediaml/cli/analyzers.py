@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 def analyzers(
     names: Annotated[list[str] | None, typer.Argument(help="Analyzers or groups to show in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A table for documentation.")] = False,
 ) -> None:
     """List the analyzers: what each needs and gives (with units), its cost, licence and source."""
     from mediaml.analyzers.base import select
@@ -25,6 +26,8 @@ def analyzers(
     specs = [c.spec for c in select(names or ["all"])]
     if as_json:
         print_json([spec_record(s) for s in specs])
+    elif as_markdown:
+        output_console().out(markdown_table(specs), highlight=False)
     elif names:
         for spec in specs:
             _print_whole(spec)
@@ -53,6 +56,15 @@ def spec_record(spec: Spec) -> dict[str, object]:
     record["id"] = spec.id
     record["need"] = str(spec.need) if spec.need else None
     return record
+
+
+def markdown_table(specs: list[Spec]) -> str:
+    """All analyzers as a Markdown table: what a documentation page shows."""
+    lines = ["| analyzer | what | needs | gives | weights | source |", "|---|---|---|---|---|---|"]
+    for s in specs:
+        cells = (s.id, s.summary, str(s.need or ""), _gives(s), ", ".join(s.weights) or "none", s.cite)
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines)
 
 
 def _gives(spec: Spec) -> str:

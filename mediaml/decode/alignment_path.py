@@ -3,8 +3,8 @@
 States are (distorted frame i, reference frame j). A path goes one distorted frame on at a time and stays, steps or jumps
 forward in the reference; it may start and end anywhere. Its cost is the sum of
 
-    distance    mean squared difference of the thumbnails over the noise that coding leaves, at most `CAP`: one broken
-                frame does not tear the path
+    distance    mean squared difference of the thumbnails, beyond that of the nearest one, over the difference that
+                neighbouring frames have hereabouts; at most `CAP`: one broken frame does not tear the path
     step        `STEP` a reference frame by which the step differs from what the clocks say, so that where pictures do not
                 tell (a static scene), time does
     jump        `JUMP`, at most, for any step: a cut or a large loss
@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000
 CAP = 60.0
-STEP = 1.0
-JUMP = 6.0
-LEAN = 0.6  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
+STEP = 0.3
+JUMP = 3.0
+LEAN = 0.2  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
 LEAN_FRAMES = 2.0
 _BLOCK = 64
+_MOTION_FLOOR, _MOTION_OF = 0.05, 15
 _NOISE_FLOOR = 0.05  # of the mean squared difference, in squared 8-bit codes
 _TELLING = 0.3  # noises by which a neighbour must fit worse
 _NEARBY = 31  # telling frames from which a frame's lag is expected
@@ -111,12 +112,16 @@ def _coarse_band(distorted: Track, reference: Track) -> _Band:
 
 def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) -> Path:
     noise = _noise(distorted, reference, band)
+    motion = _motion(reference)
     period = reference.period_seconds
     steps = np.diff(distorted.pts_seconds, prepend=distorted.pts_seconds[0]) / period
     search = _Search(band, len(reference), steps)
     for start in range(0, len(distorted), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(distorted)))
-        block = np.minimum(_distances(distorted, reference, band, rows) / noise, CAP)
+        block = _distances(distorted, reference, band, rows)
+        nearest = block.argmin(1)
+        block -= block[np.arange(len(block)), nearest][:, None]
+        block = np.minimum(block / motion[band.low[rows] + nearest][:, None], CAP)
         if lag is not None:
             block += _leaning(distorted, reference, band, rows, lag, period)
         for i, costs in zip(range(rows.start, rows.stop), block, strict=True):
@@ -144,6 +149,17 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     for start in range(0, len(distorted), max(1, len(distorted) // 512)):
         found.append(float(_distances(distorted, reference, band, slice(start, start + 1)).min()))
     return float(np.median(found)) + _NOISE_FLOOR
+
+
+def _motion(reference: Track) -> Floats:
+    """(N,) how much neighbouring pictures differ hereabouts: the median of squared differences, and a floor."""
+    flat = reference.flat
+    if len(flat) < 2:
+        return np.full(1, _MOTION_FLOOR, np.float32)
+    steps = _in_blocks(len(flat) - 1, lambda r: ((flat[r.start + 1 : r.stop + 1] - flat[r]) ** 2).mean(1))
+    wide = min(_MOTION_OF, len(steps) - 1 + len(steps) % 2)
+    padded = np.pad(steps, (wide // 2, wide // 2 + 1), mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(_MOTION_FLOOR)
 
 
 def _leaning(distorted: Track, reference: Track, band: _Band, rows: slice, lag: Lags, period: float) -> Floats:

@@ -3,8 +3,8 @@
 Geometry, in display orientation: the sample aspect ratio is applied by swscale's own scaling, "cover" crops the centre
 after scaling, then the mirror and the rotation are applied to the small picture.
 
-Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction, so it is almost free,
-aliases when it shrinks a lot, and spreads its samples from edge to edge instead of centring them; "bilinear", "bicubic" and "area" widen with the ratio and do not. All run with full chroma
+Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction: almost free, but it aliases
+when it shrinks a lot. "bilinear", "bicubic" and "area" widen with the ratio and do not. All run with full chroma
 interpolation (colours within one code value of the formula); all but "fast_bilinear" with accurate rounding. At native
 size "fast_bilinear" uses swscale's unscaled converter, eight times faster and up to 4 code values off.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import av
 import numpy as np
@@ -92,6 +93,7 @@ class ViewMaker:
         self._flags = _FILTERS[view.filter]
         self._size: tuple[int, int] | None = None
         self._geometry = Geometry((1, 1), None, (1, 1))
+        self._spare = 0
         self._source: Source | None = None
         self._tone: ToneMap | None = None
         self._grey: NDArray[np.uint8] | None = None
@@ -122,6 +124,9 @@ class ViewMaker:
         self._geometry = geometry(
             self.view, seen.width, seen.height, stream.sample_aspect_ratio, stream.rotation_degrees
         )
+        scaled = self._geometry.scaled[0]
+        fast = self.view.filter == "fast_bilinear" and scaled != seen.width
+        self._spare = spare_columns(seen.format, seen.width, scaled) if fast else 0
         self._tone = ToneMap.of(source.colour, stream.hdr)
         self._grey = _limited_to_full() if source.is_grey and source.colour.range == "limited" else None
         self._source = source
@@ -130,7 +135,7 @@ class ViewMaker:
         deep = self._tone is not None
         out = self._scaler.reformat(
             frame,
-            width=size[0],
+            width=size[0] + self._spare,
             height=size[1],
             format="rgb48le" if deep else "rgb24",
             src_colorspace=source.sws_matrix,
@@ -140,7 +145,8 @@ class ViewMaker:
             interpolation=self._flags,
             threads=1,
         )
-        return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], size[0], 3)
+        pixels = plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], out.width, 3)
+        return pixels[:, : size[0]]
 
     def _crop_first(
         self, frame: av.VideoFrame, source: Source, planned: Geometry
@@ -170,6 +176,35 @@ class ViewMaker:
             picture = picture[:, ::-1]
         turns = self._stream.rotation_degrees // 90 % 4
         return np.rot90(picture, -turns) if turns else picture
+
+
+@lru_cache(maxsize=256)
+def spare_columns(pixel_format: str, source: int, target: int) -> int:
+    """How many columns to scale and throw away so that "fast_bilinear" keeps the picture's horizontal position.
+
+    On x86, swscale's fast horizontal scaler steps by (source - 2) / (target - 2) samples, so its picture is stretched to
+    the right by two columns; two more columns make the step right. Whether it does so depends on the processor and the
+    sizes: a ramp tells.
+    """
+    if min(source, target) < 8:
+        return 0
+    ramp = np.tile(np.linspace(16, 235, source).astype(np.uint8), (16, 1))
+    frame = av.VideoFrame.from_ndarray(ramp, format="gray").reformat(format=pixel_format)
+    places = (np.arange(target) + 0.5) / target
+
+    def error(spare: int) -> float:
+        flags = _FILTERS["fast_bilinear"]
+        out = VideoReformatter().reformat(frame, target + spare, 16, "rgb24", interpolation=flags, threads=1)
+        row = plane_array(out, 0, 8, samples=3)[8, 0 : 3 * target : 3].astype(float)
+        slope = np.polyfit(places[1:-1], row[1:-1], 1)
+        middle = float(np.polyval(slope, 0.5))
+        return abs(middle - ramp_middle) + abs(float(slope[0]) - ramp_slope)
+
+    whole = VideoReformatter().reformat(frame, source, 16, "rgb24", interpolation=_FILTERS["area"], threads=1)
+    row = plane_array(whole, 0, 8, samples=3)[8, 0::3].astype(float)
+    fitted = np.polyfit((np.arange(source) + 0.5) / source, row, 1)
+    ramp_slope, ramp_middle = float(fitted[0]), float(np.polyval(fitted, 0.5))
+    return min((0, 2), key=error)
 
 
 def _limited_to_full() -> NDArray[np.uint8]:

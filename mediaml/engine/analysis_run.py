@@ -57,7 +57,7 @@ class AnalysisRun:
 
     def __init__(self, lake: Lake, settings: Settings, discovery: Discovery) -> None:
         self.lake, self.settings, self.discovery = lake, settings, discovery
-        self.summary = RunSummary(run_id=uuid.uuid4().hex, files=len(discovery.files))
+        self.summary = RunSummary(run_id=uuid.uuid4().hex, files=len(discovery.files) + len(discovery.errors))
         self.wanted = wanted_keys(settings.analyzers)
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
@@ -66,10 +66,10 @@ class AnalysisRun:
     def execute(self, progress: RunProgress) -> None:
         """Works through all files; commits each as it ends. KeyboardInterrupt is taken as the wish to stop."""
         self.lake.record_run(self._row("running"))
+        tasks = [self._task(p) for p in self.discovery.files]
+        progress.begin(self.summary.files, sum(size for _, size in tasks))
         for error in self.discovery.errors:
             self._commit(failed_file(self.lake, Path(error.path), error), progress)
-        tasks = [self._task(p) for p in self.discovery.files]
-        progress.begin(len(tasks), sum(size for _, size in tasks))
         sizes = {task.path: size for task, size in tasks}
         try:
             for result in run_files([t for t, _ in tasks], self.settings, self.decide, self.fail, progress):

@@ -12,7 +12,7 @@ from mediaml.engine.analysis_run import pending_analyzers, wanted_keys
 from mediaml.engine.run import applicable, plan_media
 from mediaml.engine.settings import Settings
 from mediaml.engine.work import FileTask, identify
-from mediaml.errors import MediaError, printable
+from mediaml.errors import MediaError
 from mediaml.tables import Lake
 
 
@@ -23,7 +23,7 @@ def explain_plans(discovery: Discovery, settings: Settings) -> Iterator[str]:
         try:
             media = probe(found)
             plan = plan_media(media, [a for a in analyzers if applicable(media, a)], settings.max_pixels)
-            yield f"{printable(found)}\n{plan.explain()}\n"
+            yield plan.explain() + "\n"
         except MediaError as error:
             yield f"{error}\n"
 

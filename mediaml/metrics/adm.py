@@ -146,7 +146,7 @@ def _scale_sums(o: Tensor, t: Tensor, region: _Region, options: AdmOptions, scal
 
 
 def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
-    """What of the reference's detail is left: `t` between 0 and `o`; beyond `o` where only contrast grew (within 1 degree)."""
+    """What is left of detail `o`: `t` between 0 and `o`; beyond `o` where only contrast grew (within 1 degree)."""
     if limit > 1:
         (oh, ov), (th, tv) = o[:, :2].unbind(1), t[:, :2].unbind(1)
         dot, oo, tt = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ def motion(ref: Tensor, *, bit_depth: int | None = None) -> Tensor:
 
 def differences(x: Tensor) -> Tensor:
     """(N, 1, H, W) float, 8-bit scale -> (N - 1,) float64: motion of each picture but the first."""
-    moved = [rounded(separable(b[None] - a[None], _TAPS, _TAPS), _STEP).abs().mean() for a, b in zip(x, x[1:])]
+    moved = [rounded(separable(b[None] - a[None], _TAPS, _TAPS), _STEP).abs().mean() for a, b in pairwise(x)]
     return torch.stack(moved).double() if moved else x.new_zeros(0, dtype=torch.float64)
 
 

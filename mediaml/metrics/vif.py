@@ -35,8 +35,8 @@ def vif(ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, enhancement_
     """(N, 1, H, W) luma pairs -> (N, 4) float64: VIF at scales 0 (finest) to 3, each about [0, 1], above 1 if enhanced.
 
     Integer codes with `bit_depth`, or float in [0, 1] over the full code range. `enhancement_gain_limit` 1 gives no credit
-    for contrast enhancement (VMAF NEG). Differentiable. Follows libvmaf 3 `integer_vif` (Sheikh & Bovik 2006, Li et al. 2016),
-    equal to 1e-5. Raises InvalidValue (sides under 16 pixels, NaN, out of range).
+    for contrast enhancement (VMAF NEG). Differentiable. Follows libvmaf 3 `integer_vif` (Sheikh & Bovik 2006), equal to about
+    1e-5. Raises InvalidValue (sides under 16 pixels, NaN, out of range).
     """
     depth = check_pair(ref, dist, bit_depth, smallest=SMALLEST)
     x, y = (eight_bit_scale(t, depth) - _CENTRE for t in (ref, dist))

@@ -21,7 +21,7 @@ _CENTRE = 128.0
 _VIF = tuple(f"vif_scale{i}" for i in range(4))
 _ADM = ("adm2", "adm3", "aim", *(f"adm_scale{i}" for i in range(4)))
 _MOTION = ("motion2", "motion3")
-_ADM_FIELDS = {f.name: f.default for f in fields(AdmOptions)}
+_ADM_FIELDS: dict[str, Any] = {f.name: f.default for f in fields(AdmOptions)}
 
 
 @dataclass(frozen=True, slots=True)

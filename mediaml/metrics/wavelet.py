@@ -27,7 +27,7 @@ class Bands:
 
 
 def transform(x: Tensor, scale: int) -> Bands:
-    """(N, 1, H, W) float -> one level of half the size, rounded up; values are rounded as fixed point does at `scale` 0..3."""
+    """(N, 1, H, W) float -> one level of half the size (rounded up), in the fixed point of `scale` 0..3."""
     if x.device.type == "cpu" and not x.requires_grad:
         levels = [_transform_opencv(plane, *_STEPS[scale]) for plane in x[:, 0].numpy()]
         return Bands(
@@ -76,7 +76,8 @@ def _rows(plane: Plane, taps: tuple[float, ...], step: float) -> Plane:
     full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(plane.dtype) @ plane[last]
     if not step:
         return np.ascontiguousarray(full[::2])
-    half = np.rint(full[::2])
+    half = np.empty_like(full[::2], order="C")
+    np.rint(full[::2], out=half)
     half *= 1 / step
     return half
 

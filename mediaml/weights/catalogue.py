@@ -20,6 +20,7 @@ _FORMATS: dict[str, Format] = {
     ".param": "ncnn_param",
     ".bin": "ncnn_bin",
     ".txt": "text",
+    ".json": "json",
     ".mat": "mat5",
 }
 

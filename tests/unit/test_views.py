@@ -160,6 +160,15 @@ def test_cover_keeps_the_centre() -> None:
     assert picture.min() == 255
 
 
+@pytest.mark.parametrize("target", [16, 48, 224, 320])
+def test_fast_bilinear_keeps_horizontal_positions(target: int) -> None:
+    ramp = np.tile(np.linspace(0, 255, 640).astype(np.uint8)[None, :, None], (48, 1, 3))
+    frame = av.VideoFrame.from_ndarray(ramp, format="rgb24")
+    row = make(View.rgb(target, 24), frame)[12, :, 0].astype(float)
+    expected = ((np.arange(target) + 0.5) * 640 / target - 0.5) * 255 / 639
+    assert np.abs(row - expected).max() <= 1 + 0.6 * 255 / target  # half an output column
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3000, 1), (1, 2000), (5, 3)])
 @pytest.mark.parametrize("fit", ["stretch", "cover", "contain"])
 def test_extreme_shapes(width: int, height: int, fit: str) -> None:

