@@ -18,7 +18,7 @@ env: $(STAMP) ## the virtual environment, from pyproject.toml and constraints.tx
 demo: $(STAMP) ## sample media -> analysis -> tables -> HTML report, under demo/
 	$(BIN)/mediaml weights pull defaults
 	$(BIN)/python -m sample_media.assemble demo/media
-	$(BIN)/mediaml analyze demo/media --out demo/lake
+	$(BIN)/mediaml analyze demo/media --out demo/lake || test $$? -eq 1 # demo/media/broken holds files that must fail
 	$(BIN)/mediaml tables list demo/lake
 	$(BIN)/mediaml report demo/lake --out demo/report.html
 

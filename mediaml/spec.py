@@ -96,7 +96,8 @@ class AudioView:
     layout: Literal["native", "mono"] = "native"
 
     def __str__(self) -> str:
-        return f"audio {self.sample_rate or 'native'} Hz {self.layout}"
+        rate = f"{self.sample_rate} Hz" if self.sample_rate else "native rate"
+        return f"audio at {rate}, {'all channels' if self.layout == 'native' else self.layout}"
 
 
 @dataclass(frozen=True, slots=True)

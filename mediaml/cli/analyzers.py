@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table as RichTable
 
 from mediaml.cli.console import output_console, print_json, print_table
 from mediaml.spec import Spec, Table
@@ -32,22 +34,8 @@ def analyzers(
         for spec in specs:
             _print_whole(spec)
     else:
-        rows = [
-            (
-                s.id,
-                "default" if s.default else "",
-                s.summary,
-                str(s.need or ""),
-                _gives(s),
-                s.cost_ms,
-                ", ".join(s.weights),
-            )
-            for s in specs
-        ]
-        print_table(["analyzer", "", "what", "needs", "gives", "cost ms", "weights"], rows)
-        output_console().print(
-            "[dim]cost: CPU ms a delivered frame, or a second of sound; `mediaml analyzers NAME` shows all"
-        )
+        for spec in specs:
+            _print_block(spec)
 
 
 def spec_record(spec: Spec) -> dict[str, object]:
@@ -70,6 +58,38 @@ def markdown_table(specs: list[Spec]) -> str:
 def _gives(spec: Spec) -> str:
     tables = dict.fromkeys(c.table for c in spec.outputs)
     return "; ".join(f"{t.value}: {', '.join(c.name for c in spec.columns(t))}" for t in tables)
+
+
+def _print_block(spec: Spec) -> None:
+    """An analyzer in a few lines that fit any terminal."""
+    a_unit = "a second of sound" if spec.need is not None and spec.need.is_audio else "a frame looked at"
+    facts = [
+        ("needs", str(spec.need or "stored rows") + (", with its reference" if spec.needs_reference else "")),
+        *(
+            (f"gives {table.value}", _with_units(spec, table))
+            for table in Table
+            if spec.columns(table) or _spans(spec, table)
+        ),
+        ("cost", f"{spec.cost_ms:g} ms of one core {a_unit}"),
+        ("weights", ", ".join(spec.weights) or "none"),
+        ("licence", spec.licence),
+        ("source", spec.cite),
+    ]
+    head = f"[bold]{spec.id}[/] {'' if spec.default else '[dim](not by default)[/] '}{escape(spec.summary)}"
+    output_console().print(head, highlight=False)
+    grid = RichTable.grid(padding=(0, 2))
+    for name, text in facts:
+        grid.add_row(f"  [dim]{name}", escape(text))
+    output_console().print(grid, highlight=False)
+
+
+def _spans(spec: Spec, table: Table) -> bool:
+    return table is Table.SPANS and bool(spec.kinds)
+
+
+def _with_units(spec: Spec, table: Table) -> str:
+    columns = [f"{c.name} ({c.unit})" for c in spec.columns(table)]
+    return ", ".join([*spec.kinds, *columns] if table is Table.SPANS else columns)
 
 
 def _print_whole(spec: Spec) -> None:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000
 CAP = 60.0
-STEP = 0.3
-JUMP = 3.0
-LEAN = 0.2  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
+STEP = 1.0
+JUMP = 6.0
+LEAN = 0.3  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
 LEAN_FRAMES = 2.0
 _BLOCK = 64
 _MOTION_FLOOR, _MOTION_OF = 0.05, 15
@@ -121,7 +121,7 @@ def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) ->
         block = _distances(distorted, reference, band, rows)
         nearest = block.argmin(1)
         block -= block[np.arange(len(block)), nearest][:, None]
-        block = np.minimum(block / motion[band.low[rows] + nearest][:, None], CAP)
+        block = np.minimum(block / (motion[band.low[rows] + nearest][:, None] + noise), CAP)
         if lag is not None:
             block += _leaning(distorted, reference, band, rows, lag, period)
         for i, costs in zip(range(rows.start, rows.stop), block, strict=True):

@@ -9,7 +9,7 @@ black gamma magnifies rounding. tests/unit/test_device_views.py checks these fig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from mediaml.decode.colour import luma_matrix
 from mediaml.decode.tonemap import HLG_GAMMA, HLG_PEAK, TARGET_PEAK, ToneMap
 from mediaml.decode.views import Geometry, geometry
-from mediaml.frames import Colour, FrameBatch, Planes
+from mediaml.frames import AudioBlock, Colour, FrameBatch, Planes
 from mediaml.media import VideoStream
 from mediaml.ops.colour import code_range, luma_weights
 from mediaml.ops.transfer import pq_encode
@@ -53,12 +53,12 @@ class DeviceViews:
         return torch.rot90(rgb, -(self.stream.rotation_degrees // 90 % 4), (-2, -1)).contiguous()
 
 
-def on_device(batch: FrameBatch, device: torch.device) -> FrameBatch:
-    """The batch with planes and views moved to `device`; its times stay on the host, where the engine reads them."""
-    if batch.planes is not None:
-        batch.planes = batch.planes.to(device)
-    batch.views = {view: tensor.to(device, non_blocking=True) for view, tensor in batch.views.items()}
-    return batch
+def on_device(batch: FrameBatch | AudioBlock, device: torch.device) -> FrameBatch | AudioBlock:
+    """The batch with planes, views or samples moved to `device`; times stay on the host, where the engine reads them."""
+    if isinstance(batch, AudioBlock):
+        return replace(batch, samples=batch.samples.to(device))
+    planes = None if batch.planes is None else batch.planes.to(device)
+    return replace(batch, planes=planes, views={view: tensor.to(device) for view, tensor in batch.views.items()})
 
 
 def _rgb(planes: Planes, colour: Colour, planned: Geometry, filter: Filter) -> Tensor:

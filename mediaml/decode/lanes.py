@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import FrameTraits, Source, source_of, traits
+from mediaml.decode.device_views import DeviceViews
 from mediaml.decode.instants import Instants
 from mediaml.decode.planes import PlaneReader
 from mediaml.decode.views import ViewMaker
@@ -94,7 +95,7 @@ class _Batch:
         duration = shown.end_seconds - shown.pts_seconds
         self.facts.append((shown.pts_seconds, duration, shown.index, bool(shown.frame.key_frame)))
 
-    def freeze(self, view: View) -> FrameBatch:
+    def freeze(self, view: View, make_view: DeviceViews) -> FrameBatch:
         n = len(self.facts)
         pts, duration, index, key = zip(*self.facts, strict=True)
         tensors = [torch.from_numpy(room[:n] if 2 * n > self.capacity else room[:n].copy()) for room in self.room]
@@ -112,19 +113,21 @@ class _Batch:
             colour=self.colour,
             planes=planes,
             views=views,
+            make_view=make_view if view.space == "planes" else None,
         )
 
 
 class Lane:
     """One need: which frames it takes, and the batch that is being filled."""
 
-    def __init__(self, need: Need, slack_seconds: float) -> None:
+    def __init__(self, need: Need, slack_seconds: float, stream: VideoStream) -> None:
         if not isinstance(need.view, View):
             raise TypeError(f"{need} is not a video need")
         self.need = need
         self.view = need.view
         self.instants = Instants(need.fps, slack_seconds)
         self.delivered = 0
+        self._make_view = DeviceViews(stream)
         self._batch: _Batch | None = None
 
     def take(self, shown: Shown, pictures: Pictures) -> list[FrameBatch]:
@@ -143,7 +146,7 @@ class Lane:
 
     def flush(self) -> list[FrameBatch]:
         batch, self._batch = self._batch, None
-        return [] if batch is None else [batch.freeze(self.view)]
+        return [] if batch is None else [batch.freeze(self.view, self._make_view)]
 
 
 def _signature(arrays: Arrays, depth: int, colour: Colour) -> tuple:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from mediaml.decode.device_views import on_device
 from mediaml.decode.handover import Handover, Stopped
 from mediaml.decode.opening import open_container
 from mediaml.decode.passes import run_plan
@@ -37,7 +38,8 @@ class MediaStream:
 
     Batches of one need come in display order; those of different needs interleave. At most `queue_bytes` wait between
     the thread and the consumer (one delivery may exceed it), so memory does not grow with duration. Leaving the `with`
-    block stops the thread. `report` is complete when the iteration has ended.
+    block stops the thread. On another device than the CPU, samples, views and planes arrive there; batches with native
+    planes can make any rgb view there (`batch.view`). `report` is complete when the iteration has ended.
 
     Iterating raises MediaError: what `open_container` raises, CodecUnsupported, LimitExceeded (a picture larger than
     the plan's `max_pixels`), NothingDecoded. Faults inside the file that leave something to decode are in
@@ -94,6 +96,8 @@ class MediaStream:
             self.close()
 
     def _emit(self, need: Need, batch: FrameBatch | AudioBlock) -> None:
+        if self.device.type != "cpu":
+            batch = on_device(batch, self.device)
         self._queue.put(Delivery(need, batch), batch.nbytes)
 
     def _run(self) -> None:

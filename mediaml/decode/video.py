@@ -105,7 +105,7 @@ class VideoPath:
     def __init__(
         self, info: VideoStream, needs: Sequence[Need], clock: FrameClock, report: DecodeReport, emit: Emit
     ) -> None:
-        self.lanes = [Lane(need, clock.slack_seconds) for need in needs]
+        self.lanes = [Lane(need, clock.slack_seconds, info) for need in needs]
         self.clock = clock
         self._pictures = Pictures(info)
         self._report = report

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 import av
 import numpy as np
@@ -26,6 +25,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
+from mediaml.decode.fast_bilinear import FAST_BILINEAR, spare_columns
 from mediaml.decode.interlaced import WholePictures
 from mediaml.decode.planes import plane_array
 from mediaml.decode.tonemap import ToneMap
@@ -36,7 +36,7 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 
 _ACCURATE = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _FILTERS = {
-    "fast_bilinear": Interpolation.FAST_BILINEAR | Interpolation.FULL_CHR_H_INT,
+    "fast_bilinear": FAST_BILINEAR,
     "bilinear": Interpolation.BILINEAR | _ACCURATE,
     "bicubic": Interpolation.BICUBIC | _ACCURATE,
     "area": Interpolation.AREA | _ACCURATE,
@@ -176,35 +176,6 @@ class ViewMaker:
             picture = picture[:, ::-1]
         turns = self._stream.rotation_degrees // 90 % 4
         return np.rot90(picture, -turns) if turns else picture
-
-
-@lru_cache(maxsize=256)
-def spare_columns(pixel_format: str, source: int, target: int) -> int:
-    """How many columns to scale and throw away so that "fast_bilinear" keeps the picture's horizontal position.
-
-    On x86, swscale's fast horizontal scaler steps by (source - 2) / (target - 2) samples, so its picture is stretched to
-    the right by two columns; two more columns make the step right. Whether it does so depends on the processor and the
-    sizes: a ramp tells.
-    """
-    if min(source, target) < 8:
-        return 0
-    ramp = np.tile(np.linspace(16, 235, source).astype(np.uint8), (16, 1))
-    frame = av.VideoFrame.from_ndarray(ramp, format="gray").reformat(format=pixel_format)
-    places = (np.arange(target) + 0.5) / target
-
-    def error(spare: int) -> float:
-        flags = _FILTERS["fast_bilinear"]
-        out = VideoReformatter().reformat(frame, target + spare, 16, "rgb24", interpolation=flags, threads=1)
-        row = plane_array(out, 0, 8, samples=3)[8, 0 : 3 * target : 3].astype(float)
-        slope = np.polyfit(places[1:-1], row[1:-1], 1)
-        middle = float(np.polyval(slope, 0.5))
-        return abs(middle - ramp_middle) + abs(float(slope[0]) - ramp_slope)
-
-    whole = VideoReformatter().reformat(frame, source, 16, "rgb24", interpolation=_FILTERS["area"], threads=1)
-    row = plane_array(whole, 0, 8, samples=3)[8, 0::3].astype(float)
-    fitted = np.polyfit((np.arange(source) + 0.5) / source, row, 1)
-    ramp_slope, ramp_middle = float(fitted[0]), float(np.polyval(fitted, 0.5))
-    return min((0, 2), key=error)
 
 
 def _limited_to_full() -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
-from mediaml.metrics.wavelet import rounded
 from mediaml.ops.filters import separable
 
 SMALLEST = 16
@@ -58,29 +57,53 @@ def vif_scales(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
 def _halved(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     """Filtered, then every second pixel; rounded after each direction as 16-bit fixed point does."""
     h, w = (n // 2 * 2 for n in x.shape[2:])
-    rows = rounded(separable(x, _ONE, taps)[:, :, :h:2], _STEP).double()
-    return rounded(separable(rows, taps, _ONE)[..., :w:2], _STEP).to(x.dtype)
+    rows = _nearest(separable(x, _ONE, tuple(t * _STEP for t in taps))[:, :, :h:2].double())
+    return _nearest(separable(rows, taps, _ONE)[..., :w:2]).mul(1 / _STEP).to(x.dtype)
+
+
+def _nearest(x: Tensor) -> Tensor:
+    """`x` in whole numbers; the gradient passes through unchanged."""
+    return x + (x.round() - x).detach() if x.requires_grad else x.round()
 
 
 def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, finest: bool) -> Tensor:
-    """(N, 1, h, w) -> (L, N)."""
-    maps = [separable(t, taps, taps) for t in (x, y, x * x, y * y, x * y)]
-    if not finest:
-        _shift(maps, _rounding_of_mean(x, taps), _rounding_of_mean(y, taps))
-    rows = _ROWS if x.device.type == "cpu" else x.shape[2]
-    parts = [_information([m[:, :, i : i + rows] for m in maps], limits) for i in range(0, x.shape[2], rows)]
+    """(N, 1, h, w) -> (L, N). On the CPU strip by strip."""
+    halo, height = len(taps) // 2, x.shape[2]
+    rows = _ROWS if x.device.type == "cpu" else height
+    parts = []
+    for top in range(0, height, rows):
+        strip = [_strip(t, top, min(top + rows, height), halo) for t in (x, y)]
+        maps = [m[:, :, halo:-halo] for m in _moments(*strip, taps, finest)]
+        parts.append(_information(maps, limits))
     sums = torch.stack(parts).sum(dim=0)  # (L + 1, N)
     return sums[:-1] / sums[-1]
 
 
+def _strip(x: Tensor, top: int, bottom: int, halo: int) -> Tensor:
+    """Rows top..bottom with `halo` more on each side, mirrored beyond the picture."""
+    last = x.shape[2] - 1
+    if top >= halo and bottom + halo <= last + 1:
+        return x[:, :, top - halo : bottom + halo]
+    at = torch.arange(top - halo, bottom + halo).abs()
+    return x.index_select(2, (last - (last - at).abs()).to(x.device))
+
+
+def _moments(x: Tensor, y: Tensor, taps: tuple[float, ...], finest: bool) -> list[Tensor]:
+    """Local means of x and y, and of their squares and product; at coarser scales off as libvmaf's are."""
+    maps = [separable(t, taps, taps) for t in (x, y, x * x, y * y, x * y)]
+    if not finest:
+        _shift(maps, _rounding_of_mean(x, taps), _rounding_of_mean(y, taps))
+    return maps
+
+
 def _rounding_of_mean(x: Tensor, taps: tuple[float, ...]) -> Tensor:
-    """How far libvmaf's local mean, rounded between the two directions, lies from the true one."""
-    rows = separable(x.detach(), _ONE, taps)
-    return separable(rounded(rows, _STEP) - rows, taps, _ONE)
+    """How far libvmaf's local mean, rounded to 1/256 between the two directions, lies from the true one."""
+    rows = separable(x.detach(), _ONE, tuple(t * _STEP for t in taps))
+    return separable(rows.round() - rows, tuple(t / _STEP for t in taps), _ONE)
 
 
 def _shift(maps: list[Tensor], off_x: Tensor, off_y: Tensor) -> None:
-    """Makes the variances those that come from means off by so much (of codes that nothing was subtracted from)."""
+    """Makes the moments such that the variances are those of means off by so much, in codes without anything subtracted."""
     mu_x, mu_y, xx, yy, xy = maps
     full_x, full_y = mu_x + _CENTRE, mu_y + _CENTRE
     maps[2] = xx - off_x * (2 * full_x + off_x)

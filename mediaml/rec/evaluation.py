@@ -7,7 +7,6 @@ Hiding items at random is not a launch calendar: a hidden item's content is olde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mediaml.errors import InvalidValue
-from mediaml.rec.content import Content
+from mediaml.rec.blocks import Content
 from mediaml.rec.metrics import NEVER, coverage, ndcg_at_k, novelty, recall_at_k, relevance, top_k
 
 Scores = NDArray[np.float32]
@@ -117,29 +116,23 @@ def rank(scores: Scores, split: Split, among: Catalogue, counts: Catalogue, k: i
     Args:
         counts: whose held-out events are relevant: of cold items, of warm items, or ("whole") of both.
     """
-    candidates = {"cold": split.cold, "warm": ~split.cold, "whole": np.ones_like(split.cold)}[among]
-    open_scores = np.where(candidates, scores, NEVER)
-    open_scores[split.train.nonzero()] = NEVER
-    ranked = top_k(open_scores, k, seed)
+    chosen = {"cold": split.cold, "warm": ~split.cold, "whole": np.ones_like(split.cold)}
     held = {"cold": split.cold_held, "warm": split.warm_held, "whole": split.cold_held + split.warm_held}[counts]
-    relevant = held.toarray() > 0
+    candidates = np.flatnonzero(chosen[among])
+    open_scores = scores[:, candidates]  # a copy
+    open_scores[split.train[:, candidates].nonzero()] = NEVER
+    relevant = held[:, candidates].toarray() > 0
+    ranked = top_k(open_scores, k, seed)
     hits, count = relevance(ranked, relevant), relevant.sum(axis=1)
     shown = ranked[count > 0]
-    popularity = np.asarray(split.train.sum(axis=0)).ravel()
+    popularity = np.asarray(split.train.sum(axis=0)).ravel()[candidates]
     bits = novelty(shown, popularity, split.train.shape[0])
-    return Ranking(
-        recall_at_k(hits, count), ndcg_at_k(hits, count), coverage(shown, int(candidates.sum())), bits
-    )
+    return Ranking(recall_at_k(hits, count), ndcg_at_k(hits, count), coverage(shown, len(candidates)), bits)
 
 
 def cold_items(train: csr_matrix) -> NDArray[np.bool_]:
     """Items without an event: what a model must score by content alone. # (I,)"""
     return np.asarray(train.sum(axis=0)).ravel() == 0
-
-
-def stack(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """One measure over several splits. # (splits, users)"""
-    return np.stack(list(rows))
 
 
 def _matrix(log: Log, chosen: NDArray[np.bool_]) -> csr_matrix:

@@ -115,7 +115,7 @@ def test_weights_sum_to_one_and_keep_ramps(filter: Filter, source: int, target: 
         assert (got - expected).abs().max() <= 0.5
 
 
-def test_batches_with_planes_make_any_view(tmp_path: object) -> None:
+def test_batches_with_planes_make_any_view() -> None:
     seen = stream(width=W, height=H)
     a, b = both(frame_of("yuv420p"), View.rgb(), seen)
     assert a.shape == b.shape == (H, W, 3)
@@ -131,5 +131,6 @@ def test_a_view_without_planes_is_refused_and_moving_keeps_times() -> None:
     with pytest.raises(InvalidValue, match="not asked of the decoder"):
         batch.view(View.rgb(5, 5))
     moved = on_device(batch, torch.device("meta"))
+    assert isinstance(moved, FrameBatch)
     assert moved.view(view).device.type == "meta"
     assert moved.pts_seconds.device.type == "cpu"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mediaml.errors import UsageError
-from mediaml.rec.content import Content
+from mediaml.rec.blocks import Content
 
 Floats = NDArray[np.float32]
 

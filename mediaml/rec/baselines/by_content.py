@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mediaml.rec.baselines.behaviour import EASE, keep_largest
-from mediaml.rec.content import Content, design, standardise
+from mediaml.rec.blocks import Content, design, standardise
 from mediaml.rec.evaluation import cold_items
 
 Floats = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What is known of titles before anyone has seen them: named blocks of numbers, each with a mask of the titles that have it."""
+"""What is known of titles before anyone has seen them: named blocks of numbers, each with a mask of who has it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,278 @@
+"""`mediaml.score`: how good is a distorted file against its reference, frame by frame."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mediaml.analyzers.base import Analyzer
+from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.pair_plan import PairPlan, plan_pair
+from mediaml.decode.pairing import PairStream
+from mediaml.decode.raw_video import RawFormat
+from mediaml.decode.stream import Delivery
+from mediaml.engine.analyze import check_weights
+from mediaml.engine.pooling import Pooled, pool, worst_frames
+from mediaml.engine.run import Progress, feed_delivery
+from mediaml.engine.runner import Runner
+from mediaml.engine.score_metrics import Chosen, choose_metrics
+from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
+from mediaml.errors import AnalyzerError, NothingDecoded
+from mediaml.frames import FrameBatch
+from mediaml.spec import Column, Table
+
+PathName = str | os.PathLike[str]
+WORST_FRAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WorstFrame:
+    """A frame among the worst by the first metric; numbers and times of both files."""
+
+    frame_index: int
+    reference_index: int
+    pts_seconds: float
+    reference_pts_seconds: float
+    value: float
+
+
+@dataclass(slots=True, eq=False)
+class ScoreResult:
+    """What came of one pair.
+
+    frames          equally long columns: frame_index, pts_seconds (of the distorted file), reference_index,
+                    reference_pts_seconds, then one a metric; NaN where a metric has no value
+    columns         of the metrics wanted; those of `headline` first
+    headline        names of the metrics asked for, without their parts
+    pooled          metric -> mean, harmonic mean, percentiles, ...
+    shots           metric -> pooled a shot, where shots were given
+    runners         the analyzers that ran, with all their rows (for the lake)
+    failed          analyzer -> why it gave nothing
+    notes           what was assumed, converted, cut off or not compared
+    """
+
+    distorted: VideoFile
+    reference: VideoFile
+    plan: PairPlan
+    columns: tuple[Column, ...]
+    headline: tuple[str, ...]
+    frames: dict[str, NDArray]
+    pooled: dict[str, Pooled]
+    worst: list[WorstFrame]
+    runners: list[Runner]
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    shots: list[ShotScore] = field(default_factory=list)
+    wall_seconds: float = 0.0
+    align_seconds: float = 0.0
+
+    @property
+    def frames_scored(self) -> int:
+        return len(self.frames["frame_index"])
+
+    @property
+    def primary(self) -> str:
+        """The metric by which worst moments are chosen."""
+        return self.headline[0]
+
+    def __getitem__(self, metric: str) -> Pooled:
+        return self.pooled[metric]
+
+
+@dataclass(frozen=True, slots=True)
+class ShotScore:
+    """Metrics pooled over one shot of the distorted file, [start, end) in seconds."""
+
+    start_seconds: float
+    end_seconds: float
+    pooled: dict[str, Pooled]
+
+
+def score(
+    distorted: PathName,
+    reference: PathName,
+    metrics: Sequence[str] | None = None,
+    *,
+    align: bool = True,
+    scale_to: str = "reference",
+    shots: Sequence[tuple[float, float]] | None = None,
+    raw: RawFormat | None = None,
+    raw_reference: RawFormat | None = None,
+    device: DeviceName = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    out: PathName | None = None,
+    progress: Progress | None = None,
+) -> ScoreResult:
+    """Scores `distorted` against `reference`: aligns, brings both to one form, decodes both once for all metrics.
+
+    Args:
+        metrics: analyzers, groups or columns (`vmaf`, `psnr_y`); None for vmaf, psnr and ssim.
+        align: False pairs frame i with frame i and looks at nothing.
+        scale_to: "reference" (the distorted pictures are scaled, bicubic), "distorted" or "WIDTHxHEIGHT".
+        shots: [start, end) in seconds of the distorted file, to be pooled one by one.
+        raw, raw_reference: how to read files without a header (raw YUV).
+        out: a lake into which per-frame and pooled values go.
+
+    Raises:
+        UnknownName, InvalidValue, WeightsError before anything is decoded; MediaError of either file (ContentDiffers,
+        GeometryDiffers, ColourDiffers of the pair); AnalyzerError where not one metric gave a value.
+    """
+    began = time.perf_counter()
+    chosen = choose_metrics(metrics)
+    check_weights(chosen.analyzers)
+    where = torch.device(choose_device(device))
+    files = VideoFile.of(_name(distorted), raw), VideoFile.of(_name(reference), raw_reference or raw_like(reference, raw))
+    plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
+    aligned = time.perf_counter()
+    result = _run(plan, chosen, where, max_pixels, progress)
+    result.shots = [_shot(result, start, end) for start, end in shots or ()]
+    result.wall_seconds, result.align_seconds = time.perf_counter() - began, aligned - began
+    if out is not None:
+        from mediaml.engine.score_lake import store
+
+        store(result, Path(out).expanduser())
+    return result
+
+
+def raw_like(path: PathName, raw: RawFormat | None) -> RawFormat | None:
+    """`raw` for a reference that has no header either."""
+    from mediaml.decode.raw_video import RAW_EXTENSIONS
+
+    return raw if Path(path).suffix.lower() in RAW_EXTENSIONS else None
+
+
+def _name(path: PathName) -> str:
+    return str(Path(path).expanduser())
+
+
+def _run(
+    plan: PairPlan, chosen: Chosen, device: torch.device, max_pixels: int, progress: Progress | None
+) -> ScoreResult:
+    runners = [Runner(_set_up(cls, device)) for cls in chosen.analyzers]
+    for runner in runners:
+        runner.start(plan.distorted.media)
+    stream = PairStream(
+        plan.distorted, plan.reference, plan.form, plan.pairs, crops=plan.crops, device=device, max_pixels=max_pixels
+    )
+    numbers: list[tuple[NDArray, ...]] = []
+    frames = 0
+    with torch.inference_mode(), stream:
+        for batch in stream:
+            _feed(batch, runners)
+            numbers.append(_numbers(batch))
+            frames += len(batch)
+            if progress is not None:
+                progress(frames, float(batch.pts_seconds[-1]))
+            if all(r.error is not None for r in runners):
+                break
+        for runner in runners:
+            runner.finish()
+    if not numbers:
+        raise NothingDecoded(plan.distorted.path, "no pair of frames could be decoded")
+    return _result(plan, chosen, runners, numbers, stream)
+
+
+def _set_up(cls: type[Analyzer], device: torch.device) -> Analyzer:
+    analyzer = cls()
+    analyzer.setup(device)
+    return analyzer
+
+
+def _feed(batch: FrameBatch, runners: Sequence[Runner]) -> None:
+    """One batch to all runners; a pair has one lane, whatever need they state."""
+    need = runners[0].spec.need
+    assert need is not None
+    feed_delivery(Delivery(need, batch), [r for r in runners if r.error is None])
+
+
+def _numbers(batch: FrameBatch) -> tuple[NDArray, ...]:
+    reference = batch.reference
+    assert reference is not None
+    tensors = (batch.frame_index, batch.pts_seconds, reference.frame_index, reference.pts_seconds)
+    return tuple(t.cpu().numpy() for t in tensors)
+
+
+def _result(
+    plan: PairPlan, chosen: Chosen, runners: list[Runner], numbers: list[tuple[NDArray, ...]], stream: PairStream
+) -> ScoreResult:
+    names = ("frame_index", "pts_seconds", "reference_index", "reference_pts_seconds")
+    frames: dict[str, NDArray] = {n: np.concatenate(p) for n, p in zip(names, zip(*numbers, strict=True), strict=True)}
+    failed = {r.spec.name: f"{type(r.error).__name__}: {r.error}" for r in runners if r.error is not None}
+    if len(failed) == len(runners):
+        first = runners[0]
+        raise first.error if isinstance(first.error, AnalyzerError) else AnalyzerError(first.spec.name, str(first.error))
+    columns = []
+    for column in chosen.columns:
+        values = _column(column.name, runners)
+        if values is not None:
+            frames[column.name] = values
+            columns.append(column)
+    pooled = {c.name: p for c in columns if (p := pool(frames[c.name], frames["pts_seconds"])) is not None}
+    notes = [*plan.notes, *_fault_notes(plan, stream, len(frames["frame_index"]))]
+    worst = _worst(frames, columns[0].name) if columns else []
+    headline = tuple(n for n in chosen.headline if n in pooled) or tuple(pooled)
+    return ScoreResult(
+        plan.distorted, plan.reference, plan, tuple(columns), headline, frames, pooled, worst, runners, failed, notes
+    )
+
+
+def _column(name: str, runners: Sequence[Runner]) -> NDArray[np.float64] | None:
+    for runner in runners:
+        rows = {} if runner.error is not None else runner.rows.get(Table.FRAMES, {})
+        if name in rows:
+            return np.array([np.nan if v is None else v for v in plain_values(rows[name])], np.float64)
+    return None
+
+
+def plain_values(column: Any) -> Sequence[Any]:
+    """Python values of a column as an analyzer gave it (an array, a tensor, an Arrow array, a sequence)."""
+    if hasattr(column, "to_pylist"):
+        return column.to_pylist()
+    return column.tolist() if hasattr(column, "tolist") else column
+
+
+def _worst(frames: dict[str, NDArray], name: str) -> list[WorstFrame]:
+    apart = max(1, len(frames[name]) // 50)
+    return [
+        WorstFrame(
+            int(frames["frame_index"][row]),
+            int(frames["reference_index"][row]),
+            float(frames["pts_seconds"][row]),
+            float(frames["reference_pts_seconds"][row]),
+            float(frames[name][row]),
+        )
+        for row in worst_frames(frames[name], WORST_FRAMES, apart=min(apart, 12))
+    ]
+
+
+def _shot(result: ScoreResult, start: float, end: float) -> ShotScore:
+    times = result.frames["pts_seconds"]
+    inside = (times >= start - 1e-6) & (times < end - 1e-6)
+    pooled = {c.name: p for c in result.columns if (p := pool(result.frames[c.name][inside], times[inside])) is not None}
+    return ShotScore(start, end, pooled)
+
+
+def _fault_notes(plan: PairPlan, stream: PairStream, scored: int) -> list[str]:
+    """Faults inside the files, and what was left over without alignment."""
+    notes = []
+    for report, file in zip(stream.reports, (plan.distorted, plan.reference), strict=True):
+        if report.problems.count:
+            first = next(iter(report.problems))
+            notes.append(f"{file.path}: {report.problems.count} faults while decoding; first: {first.message}")
+    if plan.pairs is None:
+        for file in (plan.distorted, plan.reference):
+            stated = file.video.frames_header
+            if stated and stated > scored:
+                notes.append(f"{file.path} has {stated} frames; the {scored} that both files have were compared")
+    elif scored < len(plan.pairs):
+        notes.append(f"{scored} of {len(plan.pairs)} pairs were decoded")
+    return notes
+

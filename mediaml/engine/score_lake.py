@@ -1,0 +1,113 @@
+"""Scores in the lake: per-frame rows of the distorted media, and pooled values in its `files` row.
+
+The key of a result holds, beside the analyzer and its settings, what it was compared with and how: the same encode scored
+against another reference is another result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mediaml.decode.frame_reader import VideoFile
+from mediaml.engine.pooling import Pooled
+from mediaml.engine.runner import Runner, analyzer_hash
+from mediaml.engine.score import ScoreResult
+from mediaml.engine.work import FileTask, Identity, file_facts, identify, stage
+from mediaml.errors import ContractBreach
+from mediaml.spec import Column, Spec, Table
+from mediaml.tables import Lake
+from mediaml.tables.rows import AnalyzerRows, parameters_hash
+
+PAIR = Spec(
+    name="pair",
+    version=1,
+    summary="what a distorted file was compared with, and how the two were aligned (not an analyzer: a by-product of a score)",
+    outputs=(
+        Column("reference_index", "int64", "frames", "position of the aligned frame in the reference", minimum=0),
+        Column("reference_media_id", "string", "sha256", "content of the reference", Table.FILES),
+        Column("frames_scored", "int64", "frames", "frames that have a score", Table.FILES, minimum=0),
+        Column("matched_share", "float64", "1", "distorted frames with a reference frame", Table.FILES, 0, 1, nullable=True),
+        Column("offset_seconds", "float64", "s", "reference time minus distorted time", Table.FILES, nullable=True),
+        Column("dropped_frames", "int64", "frames", "reference frames left out", Table.FILES, minimum=0, nullable=True),
+        Column("repeated_frames", "int64", "frames", "reference frames shown again", Table.FILES, minimum=0, nullable=True),
+    ),
+)
+_POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10", "worst_second")
+
+
+def store(result: ScoreResult, lake_path: Path) -> Lake:
+    """Writes one result into the lake at `lake_path`, made if absent. Raises LakeError, ContractBreach, MediaError."""
+    lake = Lake.open(lake_path, create=True)
+    identity = known_identity(lake, result.distorted)
+    against = known_identity(lake, result.reference)
+    how = comparison(result, against.media_id)
+    rows = [_analyzer_rows(r, result, how) for r in result.runners]
+    rows.append(_pair_rows(result, against.media_id, how))
+    lake.commit([stage(lake, identity, result.distorted.media, rows)])
+    lake.commit([stage(lake, against, result.reference.media)])
+    return lake
+
+
+def known_identity(lake: Lake, file: VideoFile) -> Identity:
+    """Which content the file holds; read in full only where the lake does not know path, size and time."""
+    path = Path(file.path).absolute()
+    return identify(FileTask(path, lake.known_path(str(path), *file_facts(path))))
+
+
+def comparison(result: ScoreResult, reference_id: str) -> dict[str, Any]:
+    """What beside the analyzer's own settings makes the result what it is."""
+    form = result.plan.form
+    return {
+        "reference": reference_id,
+        "aligned": result.plan.alignment is not None,
+        "width": form.size[0],
+        "height": form.size[1],
+        "pixel_format": form.pixel_format,
+        "raw": str(result.distorted.raw),
+        "raw_reference": str(result.reference.raw),
+    }
+
+
+def _analyzer_rows(runner: Runner, result: ScoreResult, how: dict[str, Any]) -> AnalyzerRows:
+    key = parameters_hash({"settings": analyzer_hash(runner.analyzer), **how})
+    if runner.error is not None:
+        return AnalyzerRows(runner.spec.id, key, status="failed")
+    mine = [c for c in result.columns if c in runner.spec.columns(Table.FRAMES) and c.name in result.pooled]
+    columns = {t: runner.spec.columns(t) for t in Table if runner.spec.columns(t) or t in runner.rows}
+    rows: dict[Table, Any] = dict(runner.rows)
+    files = dict(rows.get(Table.FILES, {}))
+    extra = []
+    for column in mine:
+        for pooling, value in _poolings(result.pooled[column.name]).items():
+            name = f"{column.name}_{pooling}"
+            about = f"{pooling} of {column.name} over the scored frames ({column.description})"
+            extra.append(Column(name, "float64", column.unit, about, Table.FILES, nullable=True))
+            files[name] = [value]
+    columns[Table.FILES] = (*columns.get(Table.FILES, ()), *extra)
+    rows[Table.FILES] = files
+    return AnalyzerRows(runner.spec.id, key, columns, rows, source=runner.spec.cite)
+
+
+def _poolings(pooled: Pooled) -> dict[str, float | None]:
+    return {
+        name: (None if name == "harmonic_mean" and pooled.harmonic_mean is None else pooled.value(name))
+        for name in _POOLINGS
+    }
+
+
+def _pair_rows(result: ScoreResult, reference_id: str, how: dict[str, Any]) -> AnalyzerRows:
+    found = None if result.plan.alignment is None else result.plan.alignment.summary
+    frames = {n: result.frames[n] for n in ("frame_index", "pts_seconds", "reference_index")}
+    files = {
+        "reference_media_id": [reference_id],
+        "frames_scored": [result.frames_scored],
+        "matched_share": [None if found is None else found.matched_share],
+        "offset_seconds": [None if found is None else found.offset_seconds],
+        "dropped_frames": [None if found is None else found.dropped_frames],
+        "repeated_frames": [None if found is None else found.repeated_frames],
+    }
+    if not result.frames_scored:
+        raise ContractBreach(PAIR.name, "no frame was scored")
+    columns = {t: PAIR.columns(t) for t in (Table.FRAMES, Table.FILES)}
+    return AnalyzerRows(PAIR.id, parameters_hash(how), columns, {Table.FRAMES: frames, Table.FILES: files})

@@ -1,0 +1,124 @@
+"""A score as files: JSON with libvmaf's field names (existing tools read it), CSV and Parquet of the frames."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mediaml.engine.score import ScoreResult
+from mediaml.errors import InvalidValue, printable
+from mediaml.spec import Column
+from mediaml.tables.export import ExportFormat, export
+
+KEYS = (
+    Column("frame_index", "int64", "frames", "position in the distorted file, in display order", minimum=0),
+    Column("pts_seconds", "float64", "s", "presentation time in the distorted file"),
+    Column("reference_index", "int64", "frames", "position of the aligned frame in the reference", minimum=0),
+    Column("reference_pts_seconds", "float64", "s", "presentation time in the reference"),
+)
+
+
+def score_dict(result: ScoreResult) -> dict[str, Any]:
+    """Plain JSON types. libvmaf's fields: version, params, fps, frames[].frameNum and .metrics, pooled_metrics,
+    aggregate_metrics; ours: pair, worst_frames, shots, notes, failed. Metrics without a value on a frame are left out there."""
+    form = result.plan.form
+    return {
+        "version": f"mediaml {version('mediaml')}",
+        "params": {"qualityWidth": form.size[0], "qualityHeight": form.size[1]},
+        "fps": round(result.frames_scored / max(1e-9, result.wall_seconds), 2),
+        "frames": _frames(result),
+        "pooled_metrics": {name: _pooled(p) for name, p in result.pooled.items()},
+        "aggregate_metrics": {},
+        "pair": {
+            "distorted": printable(result.distorted.path),
+            "reference": printable(result.reference.path),
+            "frames_scored": result.frames_scored,
+            **result.plan.to_dict(),
+        },
+        "metrics": {c.name: {"unit": c.unit, "description": c.description} for c in result.columns},
+        "conventions": {r.spec.name: {"analyzer": r.spec.id, "source": r.spec.cite} for r in result.runners},
+        "worst_frames": [
+            {
+                "metric": result.primary,
+                "frameNum": w.frame_index,
+                "reference_frame": w.reference_index,
+                "pts_seconds": w.pts_seconds,
+                "reference_pts_seconds": w.reference_pts_seconds,
+                "value": w.value,
+            }
+            for w in result.worst
+        ],
+        "shots": [
+            {"start_seconds": s.start_seconds, "end_seconds": s.end_seconds}
+            | {"pooled_metrics": {n: _pooled(p) for n, p in s.pooled.items()}}
+            for s in result.shots
+        ],
+        "notes": result.notes,
+        "failed": result.failed,
+        "seconds": {"wall": round(result.wall_seconds, 3), "align": round(result.align_seconds, 3)},
+    }
+
+
+def _pooled(pooled: Any) -> dict[str, Any]:
+    """libvmaf's four first."""
+    plain = pooled.to_dict()
+    return {k: plain.pop(k) for k in ("min", "max", "mean", "harmonic_mean")} | plain.pop("percentiles") | plain
+
+
+def _frames(result: ScoreResult) -> list[dict[str, Any]]:
+    keys = {c.name: result.frames[c.name].tolist() for c in KEYS}
+    metrics = {c.name: result.frames[c.name].tolist() for c in result.columns}
+    return [
+        {
+            "frameNum": keys["frame_index"][row],
+            "metrics": {n: v[row] for n, v in metrics.items() if math.isfinite(v[row])},
+            "pts_seconds": keys["pts_seconds"][row],
+            "reference_frame": keys["reference_index"][row],
+        }
+        for row in range(result.frames_scored)
+    ]
+
+
+def frame_table(result: ScoreResult) -> pa.Table:
+    """One row a scored frame; units and descriptions in the fields' metadata, null where there is no value."""
+    arrays, fields = [], []
+    for column in (*KEYS, *result.columns):
+        values = result.frames[column.name]
+        array = pa.array(values, from_pandas=True)
+        arrays.append(array)
+        facts = {"unit": column.unit, "description": column.description}
+        fields.append(pa.field(column.name, array.type, metadata=facts))
+    about = {"distorted": printable(result.distorted.path), "reference": printable(result.reference.path)}
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about))
+
+
+def write_json(value: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:
+    """Whole or not at all. Raises InvalidValue where the path cannot be written."""
+    temp = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        temp.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        temp.replace(path)
+    except OSError as error:
+        raise InvalidValue(f"{printable(path)}: cannot be written: {error.strerror or error}") from error
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def write_frames(results: list[ScoreResult], path: Path, format: ExportFormat) -> None:
+    """The frames of one pair, or of several with the files' names in front. Raises InvalidValue."""
+    tables = [frame_table(r) for r in results]
+    if len(results) > 1:
+        tables = [_named(t, r) for t, r in zip(tables, results, strict=True)]
+    export(pa.concat_tables(tables, promote_options="default"), path, format)
+
+
+def _named(table: pa.Table, result: ScoreResult) -> pa.Table:
+    for at, (name, file) in enumerate((("distorted", result.distorted), ("reference", result.reference))):
+        table = table.add_column(at, name, pa.array([printable(file.path)] * table.num_rows))
+    return table
