@@ -82,7 +82,7 @@ def test_equal_needs_share_a_lane() -> None:
 
 def test_needs_of_absent_streams_are_told() -> None:
     plan = make_plan(media(), [Need(THUMB), Need(AudioView())])
-    assert [(str(need), why) for need, why in plan.undelivered] == [("audio native Hz native", "no audio stream")]
+    assert [(str(need), why) for need, why in plan.undelivered] == [("audio at native rate, all channels", "no audio stream")]
     only_sound = MediaInfo("a.wav", 1, "audio", "wav", "", None, 0.0, 1.0, None, audio=(AUDIO,))
     plan = make_plan(only_sound, [Need(THUMB), Need(AudioView(16000, "mono"))])
     assert (plan.video_stream, plan.audio_stream, len(plan.undelivered)) == (None, 1, 1)
@@ -188,3 +188,11 @@ def test_real_files_keep_tolerance_zero(shared_data: Path) -> None:
         expected, _ = decode(path, needs, "sequential")
         for mode in ("reference_only", "seek"):
             assert decode(path, needs, mode)[0] == expected, (name, mode)
+
+
+def test_a_stream_of_unknown_size_can_be_planned() -> None:
+    """Damaged headers leave the size at 0x0 until something is decoded."""
+    info = media()
+    unknown = replace(info, video=(replace(info.video[0], width=0, height=0),))
+    for view in (View.rgb(32, 32, "cover"), View.rgb(32, 32, "contain"), View.rgb(), View.planes()):
+        assert make_plan(unknown, [Need(view)]).lanes[0].size is not None
