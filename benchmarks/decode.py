@@ -164,17 +164,12 @@ def measure(name: str, path: str) -> None:
 
 def clip_head(path: str) -> Path:
     """The first half second of a clip, to warm up with."""
-    import av
-
     head = PLACE / f"head-{Path(path).name}"
     if not head.exists():
-        with av.open(path) as source, av.open(str(head), "w") as out:
-            copy = out.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
-                if packet.dts is None or packet.pts is None or packet.pts * packet.time_base > 0.5:
-                    break
-                packet.stream = copy
-                out.mux(packet)
+        import imageio_ffmpeg
+
+        ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+        subprocess.run([ffmpeg, "-y", "-v", "error", "-i", path, "-t", "0.5", "-c", "copy", str(head)], check=True)
     return head
 
 

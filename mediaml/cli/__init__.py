@@ -46,9 +46,24 @@ def main() -> None:
 
 def _register() -> None:
     """Adds the subcommands. They import what they need when they run, so that `--help` is quick."""
-    from mediaml.cli import analyze, analyzers, derive, doctor, probe, report, tables, weights
+    from mediaml.cli import (
+        analyze,
+        analyzers,
+        derive,
+        doctor,
+        export,
+        features,
+        join,
+        probe,
+        rec,
+        report,
+        score,
+        tables,
+        weights,
+    )
 
-    for module in (analyze, analyzers, derive, doctor, probe, report):
+    for module in (analyze, report, score, derive, probe, analyzers, features, join, export, doctor):
         module.register(app)
+    app.add_typer(rec.app, name="rec")
     app.add_typer(tables.app, name="tables")
     app.add_typer(weights.app, name="weights")

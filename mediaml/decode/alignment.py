@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.decode.alignment_facts import Cadence, cadence, count_faults, drop_unmatched
-from mediaml.decode.alignment_path import Path, Track, correlation, find_path
+from mediaml.decode.alignment_lag import expected_lags
+from mediaml.decode.alignment_path import Path, Track, correlation
+from mediaml.decode.alignment_path import find_path as find_any_path
 from mediaml.decode.alignment_signal import Signal, Window, read_signal, rewindowed
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
@@ -25,7 +27,7 @@ SAME_CONTENT = (
 )
 _SUSPECT = 0.93
 _ZOOMS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
-_TRIED = 300  # frames on which zooms and turns are tried
+_TRIED = 100  # frames on which zooms and turns are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class AlignmentSummary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """reference_index (M,) int64, -1 for none; distance (M,): of the thumbnails, in squared 8-bit codes.
+    """reference_index (M,) int64, -1 for none; distance (M,): of the thumbnails, in squared 8-bit codes; detail (M,): the
+    standard deviation of each distorted thumbnail, in codes.
 
     distorted_window, reference_window   the parts of the pictures that show the same, as far as thumbnails tell
     """
@@ -78,9 +81,10 @@ class Alignment:
     distorted_pts_seconds: NDArray[np.float64]
     reference_pts_seconds: NDArray[np.float64]
     distance: NDArray[np.float32]
+    detail: NDArray[np.float32]
     summary: AlignmentSummary
-    distorted_window: Window = Window()
-    reference_window: Window = Window()
+    distorted_window: Window
+    reference_window: Window
 
     def pairs(self) -> NDArray[np.int64]:
         """(K, 2): distorted and reference frame numbers, both ascending."""
@@ -104,13 +108,13 @@ def align_signals(
 ) -> Alignment:
     """The alignment of two signals; the paths are for error messages."""
     windows = _active_windows(distorted, reference)
-    tracks = _track(distorted, windows[0]), _track(reference, windows[1])
+    tracks = whole = _track(distorted, windows[0]), _track(reference, windows[1])
     found = find_path(*tracks)
     similar = _similarity(*tracks, found)
     if similar is not None and similar < _SUSPECT:
         windows, tracks, found, similar = _try_zooms(windows, tracks, found, similar)
     if similar is not None and similar < SAME_CONTENT:
-        _refuse_turned(*tracks, path)
+        _refuse_turned(*whole, path)
         raise ContentDiffers(
             path,
             f"does not show the same content as {reference_path}: the best alignment of the two correlates {similar:.2f} "
@@ -122,6 +126,10 @@ def align_signals(
     return _alignment(tracks, found, index, similar, windows)
 
 
+def find_path(distorted: Track, reference: Track) -> Path:
+    return find_any_path(distorted, reference, expected_lags)
+
+
 def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Window]:
     """Bars count only where one file has them and the other has not, and the pictures fit better without."""
     whole, active = (Window(), Window()), (distorted.active, reference.active)
@@ -129,7 +137,9 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
         return whole
     similar = []
     for windows in (whole, active):
-        tracks = [_track(s, w).thinned(max(1, len(s) // _TRIED)) for s, w in zip((distorted, reference), windows, strict=True)]
+        tracks = [
+            _track(s, w).thinned(max(1, len(s) // _TRIED)) for s, w in zip((distorted, reference), windows, strict=True)
+        ]
         similar.append(_similarity(tracks[0], tracks[1], find_path(tracks[0], tracks[1])) or 0.0)
     return active if similar[1] > similar[0] + 0.01 else whole
 
@@ -237,9 +247,8 @@ def _alignment(
         level_gain=path.gain,
         level_offset=path.offset + 128 * (1 - path.gain),
     )
-    return Alignment(
-        index, distorted.pts_seconds, reference.pts_seconds, path.distance, summary, windows[0], windows[1]
-    )
+    times = distorted.pts_seconds, reference.pts_seconds
+    return Alignment(index, *times, path.distance, distorted.flat.std(1), summary, *windows)
 
 
 def _clock_ratio(distorted: NDArray[np.float64], reference: NDArray[np.float64]) -> float:

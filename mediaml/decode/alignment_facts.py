@@ -110,7 +110,8 @@ def cadence(distorted: Track, reference: Track, index: Indices) -> Cadence:
     if _uneven(distorted) and not _uneven(reference):
         return "variable"
     repeats, drops = float((steps == 0).mean()), float((steps > 1).mean())
-    if 0.15 < repeats < 0.25 and _four_of_five(steps) and abs(distorted.period_seconds * 30 - 1) < 0.02:
+    film = abs(reference.period_seconds * 24 - 1) < 0.02 and abs(distorted.period_seconds * 30 - 1) < 0.02
+    if film and 0.15 < repeats < 0.25 and _four_of_five(steps):
         return "3:2 pull-down"
     if repeats > 0.1:
         return "repeats"

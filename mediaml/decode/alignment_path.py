@@ -3,11 +3,10 @@
 States are (distorted frame i, reference frame j). A path goes one distorted frame on at a time and stays, steps or jumps
 forward in the reference; it may start and end anywhere. Its cost is the sum of
 
-    distance    mean squared difference of the thumbnails, beyond that of the nearest one, over the difference that
-                neighbouring frames have hereabouts; at most `CAP`: one broken frame does not tear the path
+    distance    mean squared difference of the thumbnails beyond that of the nearest one, over what neighbouring frames
+                differ by hereabouts plus the nearest one's own distance, so that a frame like none has no say; at most `CAP`
     step        `STEP` a reference frame by which the step differs from what the clocks say, so that where pictures do not
-                tell (a static scene), time does
-    jump        `JUMP`, at most, for any step: a cut or a large loss
+                tell (a static scene), time does; at most `JUMP`, for a cut or a large loss
 
 Two rounds. The first has no idea of the offset. The second knows the lag from the frames that could only be themselves,
 leans towards it where pictures do not tell, and has the files' levels matched (a wrong range flag).
@@ -26,19 +25,18 @@ from numpy.typing import NDArray
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000
 CAP = 60.0
-STEP = 1.0
-JUMP = 6.0
-LEAN = 0.3  # a reference frame of distance from the expected lag, up to `LEAN_FRAMES`
-LEAN_FRAMES = 2.0
+STEP = 0.5
+JUMP = 1.5
+LEAN = 0.5  # for a lag further than `LEAN_FRAMES` reference frames from the expected ones
+LEAN_FRAMES = 0.25
+LEAN_FAR = 0.05  # and for every reference frame beyond, up to four
 _BLOCK = 64
+_RETIMED = 0.06
 _MOTION_FLOOR, _MOTION_OF = 0.05, 15
 _NOISE_FLOOR = 0.05  # of the mean squared difference, in squared 8-bit codes
-_TELLING = 0.3  # noises by which a neighbour must fit worse
-_NEARBY = 31  # telling frames from which a frame's lag is expected
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Lags = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,19 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Lags:
+    """Where reference time minus distorted time is expected for each distorted frame: (M,) bounds in seconds, and how much
+    more than usual a path is to lean towards them."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    weight: Floats
+
+
+Expect = Callable[[Track, Track, Path], Lags]
+
+
+@dataclass(frozen=True, slots=True)
 class _Band:
     """For row i the reference frames low[i] ... low[i] + width - 1; `low` ascends."""
 
@@ -83,19 +94,29 @@ class _Band:
     width: int
 
 
-def find_path(distorted: Track, reference: Track) -> Path:
-    """The path between two files. Deterministic; both need at least one frame."""
+def find_path(distorted: Track, reference: Track, expect: Expect) -> Path:
+    """The path between two files. Deterministic; both need at least one frame. `expect` tells lags from a first path."""
     m, n = len(distorted), len(reference)
     if m * n <= FULL_CELLS:
         band = _Band(np.zeros(m, np.int64), n)
     else:
         band = _coarse_band(distorted, reference)
-    first = _solve(distorted, reference, band, None)
+    paced = Track(distorted.luma, _frame_for_frame(distorted, reference))
+    first = _solve(paced, reference, band, None)
     gain, offset = _levels(distorted, reference, first)
     matched = Track(reference.luma * np.float32(gain) + np.float32(offset), reference.pts_seconds)
-    lag = _expected_lag(distorted, matched, first)
-    last = _solve(distorted, matched, band, lag)
+    lag = expect(paced, matched, first)
+    last = _solve(paced, matched, band, lag)
     return Path(last.index, last.distance, last.noise, gain, offset)
+
+
+def _frame_for_frame(distorted: Track, reference: Track) -> NDArray[np.float64]:
+    """pts_seconds of the distorted file, stretched where its frames last nearly a whole number of reference frames (25 frames
+    a second played at 24, 23.976 at 24): such files are far oftener re-timed than resampled."""
+    ratio = distorted.period_seconds / reference.period_seconds
+    whole = max(1, round(ratio))
+    near = abs(ratio / whole - 1) < _RETIMED
+    return distorted.pts_seconds * (whole / ratio) if near else distorted.pts_seconds
 
 
 def _coarse_band(distorted: Track, reference: Track) -> _Band:
@@ -120,8 +141,9 @@ def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) ->
         rows = slice(start, min(start + _BLOCK, len(distorted)))
         block = _distances(distorted, reference, band, rows)
         nearest = block.argmin(1)
-        block -= block[np.arange(len(block)), nearest][:, None]
-        block = np.minimum(block / (motion[band.low[rows] + nearest][:, None] + noise), CAP)
+        least = block[np.arange(len(block)), nearest]
+        scale = motion[band.low[rows] + nearest] + np.maximum(least, np.float32(noise))
+        block = np.minimum((block - least[:, None]) / scale[:, None], CAP)
         if lag is not None:
             block += _leaning(distorted, reference, band, rows, lag, period)
         for i, costs in zip(range(rows.start, rows.stop), block, strict=True):
@@ -145,9 +167,8 @@ def _distances(distorted: Track, reference: Track, band: _Band, rows: slice) -> 
 
 def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     """What coding leaves: the median distance of the nearest pictures, of about 512 frames."""
-    found = []
-    for start in range(0, len(distorted), max(1, len(distorted) // 512)):
-        found.append(float(_distances(distorted, reference, band, slice(start, start + 1)).min()))
+    rows = range(0, len(distorted), max(1, len(distorted) // 512))
+    found = [float(_distances(distorted, reference, band, slice(row, row + 1)).min()) for row in rows]
     return float(np.median(found)) + _NOISE_FLOOR
 
 
@@ -165,8 +186,9 @@ def _motion(reference: Track) -> Floats:
 def _leaning(distorted: Track, reference: Track, band: _Band, rows: slice, lag: Lags, period: float) -> Floats:
     columns = band.low[rows][:, None] + np.arange(band.width)[None]
     found = reference.pts_seconds[columns] - distorted.pts_seconds[rows, None]
-    away = np.maximum(lag[0][rows, None] - found, found - lag[1][rows, None]) / period
-    return (LEAN * np.clip(away, 0, LEAN_FRAMES)).astype(np.float32)
+    away = np.maximum(lag.low[rows, None] - found, found - lag.high[rows, None]) / period
+    cost = LEAN * np.clip(away / LEAN_FRAMES, 0, 1) + LEAN_FAR * np.clip(away, 0, 4)
+    return (cost * lag.weight[rows, None]).astype(np.float32)
 
 
 class _Search:
@@ -257,26 +279,3 @@ def _levels(distorted: Track, reference: Track, path: Path) -> tuple[float, floa
     if explained < 0.9 or not 0.6 < gain < 1.7:
         return 1.0, 0.0
     return gain, float(a.mean() - gain * b.mean())
-
-
-def _expected_lag(distorted: Track, reference: Track, path: Path) -> Lags:
-    """Bounds (M,), (M,) of reference time minus distorted time, from frames that could not be any neighbour's picture.
-
-    A constant conversion shows at each instant the newest reference frame, so its lags fill an interval as long as one
-    reference frame. Where the lags nearby spread further, the offset changes, and both of its values are allowed.
-    """
-    lag = reference.pts_seconds[path.index] - distorted.pts_seconds
-    last = len(reference) - 1
-    beside = [pair_distance(distorted, reference, np.clip(path.index + d, 0, last)) for d in (-1, 1)]
-    clear = (np.minimum(*beside) - path.distance > _TELLING * path.noise) & (path.distance < 8 * path.noise)
-    at = np.flatnonzero(clear)
-    if len(at) < 3:
-        at = np.arange(len(lag))
-    window = min(_NEARBY, len(at) - 1 + len(at) % 2)
-    padded = np.pad(lag[at], window // 2, mode="edge")
-    views = np.lib.stride_tricks.sliding_window_view(padded, window)
-    low, high = (np.quantile(views, q, axis=1) for q in (0.1, 0.9))
-    spare = np.maximum(0, (1 - 1e-3) * reference.period_seconds - (high - low)) / 2
-    after = np.clip(np.searchsorted(at, np.arange(len(lag))), 0, len(at) - 1)
-    before = np.maximum(after - 1, 0)
-    return np.minimum(low[before], low[after]) - spare[before], np.maximum(high[before], high[after]) + spare[after]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -26,7 +25,8 @@ from mediaml.errors import CodecUnsupported, NoStreams
 from mediaml.media import MediaInfo, VideoStream
 
 
-class TimedFrame(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TimedFrame:
     """A frame, when it is shown (seconds on the file's timeline), for how long, and its position in display order."""
 
     frame: av.VideoFrame
@@ -99,7 +99,7 @@ def _timed(
             index += 1
         held = (frame, stamp)
     if held is not None:
-        yield TimedFrame(held[0], *held[1], index)
+        yield TimedFrame(held[0], held[1].pts_seconds, held[1].duration_seconds, index)
 
 
 def _decoded(

@@ -116,9 +116,7 @@ def _chroma(file: VideoFile) -> str:
     return found if found in ("420", "422", "444", "440", "411", "410") else "444"
 
 
-def _colours(
-    distorted: VideoFile, reference: VideoFile, seen: list[Source], notes: list[str]
-) -> tuple[Colour, Colour]:
+def _colours(distorted: VideoFile, reference: VideoFile, seen: list[Source], notes: list[str]) -> tuple[Colour, Colour]:
     d, r = (s.colour for s in seen)
     _refuse(distorted, reference, d, r)
     matrix = d.matrix
@@ -137,12 +135,15 @@ def _colours(
         for name in (matrix, r.matrix):
             if name not in SWS_MATRICES:
                 raise ColourDiffers(
-                    distorted.path, f"matrix {matrix} against {r.matrix}: {name} cannot be converted; convert one file first"
+                    distorted.path,
+                    f"matrix {matrix} against {r.matrix}: {name} cannot be converted; convert one file first",
                 )
     if d.range != r.range:
         notes.append(f"range converted from {d.range} to {r.range}")
         if any(s.is_grey for s in seen):
-            raise ColourDiffers(distorted.path, f"grey pictures of {d.range} range against {r.range}: convert one file first")
+            raise ColourDiffers(
+                distorted.path, f"grey pictures of {d.range} range against {r.range}: convert one file first"
+            )
     return Colour(matrix, d.range, d.transfer, d.primaries), r
 
 
@@ -155,7 +156,9 @@ def _refuse(distorted: VideoFile, reference: VideoFile, d: Colour, r: Colour) ->
             "compare with a reference of the same kind",
         )
     if d.is_hdr and d.transfer != r.transfer:
-        raise ColourDiffers(distorted.path, f"transfer {d.transfer} against {r.transfer}; convert one of the files first")
+        raise ColourDiffers(
+            distorted.path, f"transfer {d.transfer} against {r.transfer}; convert one of the files first"
+        )
     pair = {d.primaries, r.primaries}
     if pair & _WIDE and pair & _NARROW:
         raise ColourDiffers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import av
@@ -28,7 +29,8 @@ class Crop(NamedTuple):
     height: int
 
 
-class Picture(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Picture:
     """Planes of one frame (y, or y, u, v) and its place in time."""
 
     planes: tuple[NDArray, ...]
@@ -140,7 +142,6 @@ def cropped(frame: av.VideoFrame, crop: Crop) -> av.VideoFrame:
         x, y = round(crop.x * across) * step, round(crop.y * down)
         width = target.width * step
         room[:, :width] = rows[y : y + target.height, x : x + width]
-    out.pts, out.time_base = frame.pts, frame.time_base
     out.colorspace, out.color_range = frame.colorspace, frame.color_range
     return out
 
@@ -151,5 +152,3 @@ def _sample_bytes(frame: av.VideoFrame, plane_width: int) -> int:
     bits = (max(c.bits for c in parts) + 7) // 8
     semi = len(parts) >= 3 and parts[1].plane == parts[2].plane == 1 and plane_width < frame.width
     return bits * 2 if semi else bits
-
-

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment, align
+from mediaml.decode.alignment import Alignment
+from mediaml.decode.alignment import align as align_files
+from mediaml.decode.alignment_signal import Window
 from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.geometry import Geometry, find_geometry
 from mediaml.decode.pair_format import PairFormat, pair_format
 from mediaml.decode.pair_pictures import Crop
 
@@ -53,12 +56,23 @@ def plan_pair(
     form = pair_format(distorted, reference, scale_to)
     if not align:
         return PairPlan(distorted, reference, form, None, notes=(*form.notes, "not aligned: frame i against frame i"))
-    found = _aligned(distorted, reference, max_pixels)
-    return PairPlan(distorted, reference, form, found, notes=(*form.notes, *alignment_notes(found)))
+    found = align_files(distorted, reference, max_pixels=max_pixels)
+    geometry = find_geometry(distorted, reference, found, max_pixels)
+    if any(geometry.crops):
+        form = replace(form, size=_cropped_size(form.size, scale_to, distorted, reference, geometry))
+    notes = (*form.notes, *geometry.notes, *alignment_notes(found))
+    return PairPlan(distorted, reference, form, found, geometry.crops, notes)
 
 
-def _aligned(distorted: VideoFile, reference: VideoFile, max_pixels: int | None) -> Alignment:
-    return align(distorted, reference, max_pixels=max_pixels)
+def _cropped_size(
+    size: tuple[int, int], scale_to: str, distorted: VideoFile, reference: VideoFile, geometry: Geometry
+) -> tuple[int, int]:
+    """The common size, where it is that of a picture of which a part is compared."""
+    side = {"distorted": (distorted, geometry.crops[0]), "reference": (reference, geometry.crops[1])}
+    if scale_to not in side:
+        return size
+    file, crop = side[scale_to]
+    return (crop.width, crop.height) if crop is not None else (file.video.width, file.video.height)
 
 
 def alignment_notes(found: Alignment) -> list[str]:
@@ -72,7 +86,8 @@ def alignment_notes(found: Alignment) -> list[str]:
         notes.append("the reference ends before the distorted file; scored over what both have")
     if s.confidence == 0:
         notes.append("the pictures are flat: nothing in them shows the alignment, so it follows the clocks")
-    if abs(s.level_gain - 1) > 0.04 or abs(s.level_offset) > 6:
+    levels_known = not (found.distorted_window.differs(Window()) or found.reference_window.differs(Window()))
+    if levels_known and (abs(s.level_gain - 1) > 0.04 or abs(s.level_offset) > 6):
         notes.append(
             f"levels differ (distorted = {s.level_gain:.3f} x reference {s.level_offset:+.1f} codes): "
             "perhaps a wrong range flag; scored as the files state"

@@ -165,8 +165,7 @@ class PairStream:
         if self._pairs is None:
             while True:
                 yield None, None
-        for i, j in self._pairs.tolist():
-            yield i, j
+        yield from self._pairs.tolist()
 
     def _batch(self, room: list[tuple[Picture, Picture]]) -> FrameBatch:
         distorted, reference = zip(*room, strict=True)
@@ -177,7 +176,9 @@ class PairStream:
 def _batch(
     pictures: tuple[Picture, ...], form: PairFormat, device: torch.device, reference: FrameBatch | None = None
 ) -> FrameBatch:
-    stacked = [torch.from_numpy(np.stack(planes)[:, None]) for planes in zip(*(p.planes for p in pictures), strict=True)]
+    stacked = [
+        torch.from_numpy(np.stack(planes)[:, None]) for planes in zip(*(p.planes for p in pictures), strict=True)
+    ]
     y, *chroma = stacked  # (N, 1, h, w)
     planes = Planes(y, chroma[0] if chroma else None, chroma[1] if chroma else None, form.bit_depth)
     return FrameBatch(
@@ -189,5 +190,3 @@ def _batch(
         planes=planes if device.type == "cpu" else planes.to(device),
         reference=reference,
     )
-
-

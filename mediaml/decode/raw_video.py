@@ -13,6 +13,7 @@ from fractions import Fraction
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video import format as formats
 
 from mediaml.decode.opening import PathName, open_regular
 from mediaml.decode.probe_video import chroma
@@ -37,8 +38,9 @@ class RawFormat:
             raise InvalidValue(f"raw picture size {self.width}x{self.height} must be at least 1x1")
         if not 0 < self.frame_rate <= 1000:
             raise InvalidValue(f"raw frame rate {float(self.frame_rate):g} must lie in (0, 1000]")
-        if self.pixel_format not in av.video.format.names:
-            raise UnknownName("pixel format", self.pixel_format, av.video.format.names)
+        known: frozenset[str] = frozenset(getattr(formats, "names", ()))
+        if self.pixel_format not in known:
+            raise UnknownName("pixel format", self.pixel_format, known)
 
     @classmethod
     def parse(cls, size: str, pixel_format: str = "yuv420p", frame_rate: str = "25") -> RawFormat:

@@ -54,8 +54,8 @@ class Geometry:
 
 
 def display_size(width: int, height: int, aspect: Fraction, rotation_degrees: int) -> tuple[int, int]:
-    """(w, h) on screen: the sample aspect ratio widens or narrows the picture, then it is turned."""
-    width = max(1, round(width * aspect)) if aspect > 0 else width
+    """(w, h) on screen, at least 1x1: the sample aspect ratio widens or narrows the picture, then it is turned."""
+    width, height = max(1, round(width * aspect) if aspect > 0 else width), max(1, height)
     return (height, width) if rotation_degrees in (90, 270) else (width, height)
 
 

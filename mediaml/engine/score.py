@@ -17,7 +17,7 @@ from mediaml.analyzers.base import Analyzer
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.pair_plan import PairPlan, plan_pair
 from mediaml.decode.pairing import PairStream
-from mediaml.decode.raw_video import RawFormat
+from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.decode.stream import Delivery
 from mediaml.engine.analyze import check_weights
 from mediaml.engine.pooling import Pooled, pool, worst_frames
@@ -104,6 +104,7 @@ def score(
     align: bool = True,
     scale_to: str = "reference",
     shots: Sequence[tuple[float, float]] | None = None,
+    detect_shots: bool = False,
     raw: RawFormat | None = None,
     raw_reference: RawFormat | None = None,
     device: DeviceName = "auto",
@@ -118,6 +119,7 @@ def score(
         align: False pairs frame i with frame i and looks at nothing.
         scale_to: "reference" (the distorted pictures are scaled, bicubic), "distorted" or "WIDTHxHEIGHT".
         shots: [start, end) in seconds of the distorted file, to be pooled one by one.
+        detect_shots: finds the shots of the distorted file first (decodes it once more; needs the shot detector's weights).
         raw, raw_reference: how to read files without a header (raw YUV).
         out: a lake into which per-frame and pooled values go.
 
@@ -129,10 +131,17 @@ def score(
     chosen = choose_metrics(metrics)
     check_weights(chosen.analyzers)
     where = torch.device(choose_device(device))
-    files = VideoFile.of(_name(distorted), raw), VideoFile.of(_name(reference), raw_reference or raw_like(reference, raw))
+    files = (
+        VideoFile.of(_name(distorted), raw),
+        VideoFile.of(_name(reference), raw_reference or raw_like(reference, raw)),
+    )
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
     result = _run(plan, chosen, where, max_pixels, progress)
+    if shots is None and detect_shots:
+        from mediaml.engine.score_shots import find_shots
+
+        shots = find_shots(files[0], where, max_pixels)
     result.shots = [_shot(result, start, end) for start, end in shots or ()]
     result.wall_seconds, result.align_seconds = time.perf_counter() - began, aligned - began
     if out is not None:
@@ -144,8 +153,6 @@ def score(
 
 def raw_like(path: PathName, raw: RawFormat | None) -> RawFormat | None:
     """`raw` for a reference that has no header either."""
-    from mediaml.decode.raw_video import RAW_EXTENSIONS
-
     return raw if Path(path).suffix.lower() in RAW_EXTENSIONS else None
 
 
@@ -208,7 +215,9 @@ def _result(
     failed = {r.spec.name: f"{type(r.error).__name__}: {r.error}" for r in runners if r.error is not None}
     if len(failed) == len(runners):
         first = runners[0]
-        raise first.error if isinstance(first.error, AnalyzerError) else AnalyzerError(first.spec.name, str(first.error))
+        raise (
+            first.error if isinstance(first.error, AnalyzerError) else AnalyzerError(first.spec.name, str(first.error))
+        )
     columns = []
     for column in chosen.columns:
         values = _column(column.name, runners)
@@ -256,7 +265,9 @@ def _worst(frames: dict[str, NDArray], name: str) -> list[WorstFrame]:
 def _shot(result: ScoreResult, start: float, end: float) -> ShotScore:
     times = result.frames["pts_seconds"]
     inside = (times >= start - 1e-6) & (times < end - 1e-6)
-    pooled = {c.name: p for c in result.columns if (p := pool(result.frames[c.name][inside], times[inside])) is not None}
+    pooled = {
+        c.name: p for c in result.columns if (p := pool(result.frames[c.name][inside], times[inside])) is not None
+    }
     return ShotScore(start, end, pooled)
 
 
@@ -275,4 +286,3 @@ def _fault_notes(plan: PairPlan, stream: PairStream, scored: int) -> list[str]:
     elif scored < len(plan.pairs):
         notes.append(f"{scored} of {len(plan.pairs)} pairs were decoded")
     return notes
-

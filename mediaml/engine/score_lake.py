@@ -9,10 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mediaml.analyzers.base import Analyzer
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.engine.pooling import Pooled
+from mediaml.decode.pair_format import PairFormat
+from mediaml.engine.pooling import Pooled, pool
 from mediaml.engine.runner import Runner, analyzer_hash
 from mediaml.engine.score import ScoreResult
+from mediaml.engine.score_metrics import Chosen
 from mediaml.engine.work import FileTask, Identity, file_facts, identify, stage
 from mediaml.errors import ContractBreach
 from mediaml.spec import Column, Spec, Table
@@ -22,15 +27,19 @@ from mediaml.tables.rows import AnalyzerRows, parameters_hash
 PAIR = Spec(
     name="pair",
     version=1,
-    summary="what a distorted file was compared with, and how the two were aligned (not an analyzer: a by-product of a score)",
+    summary="what a file was compared with, and how the two were aligned (not an analyzer: a by-product of a score)",
     outputs=(
         Column("reference_index", "int64", "frames", "position of the aligned frame in the reference", minimum=0),
         Column("reference_media_id", "string", "sha256", "content of the reference", Table.FILES),
         Column("frames_scored", "int64", "frames", "frames that have a score", Table.FILES, minimum=0),
-        Column("matched_share", "float64", "1", "distorted frames with a reference frame", Table.FILES, 0, 1, nullable=True),
+        Column(
+            "matched_share", "float64", "1", "distorted frames with a reference frame", Table.FILES, 0, 1, nullable=True
+        ),
         Column("offset_seconds", "float64", "s", "reference time minus distorted time", Table.FILES, nullable=True),
         Column("dropped_frames", "int64", "frames", "reference frames left out", Table.FILES, minimum=0, nullable=True),
-        Column("repeated_frames", "int64", "frames", "reference frames shown again", Table.FILES, minimum=0, nullable=True),
+        Column(
+            "repeated_frames", "int64", "frames", "reference frames shown again", Table.FILES, minimum=0, nullable=True
+        ),
     ),
 )
 _POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10", "worst_second")
@@ -41,7 +50,9 @@ def store(result: ScoreResult, lake_path: Path) -> Lake:
     lake = Lake.open(lake_path, create=True)
     identity = known_identity(lake, result.distorted)
     against = known_identity(lake, result.reference)
-    how = comparison(result, against.media_id)
+    how = comparison(
+        result.distorted, result.reference, result.plan.form, result.plan.alignment is not None, against.media_id
+    )
     rows = [_analyzer_rows(r, result, how) for r in result.runners]
     rows.append(_pair_rows(result, against.media_id, how))
     lake.commit([stage(lake, identity, result.distorted.media, rows)])
@@ -55,22 +66,49 @@ def known_identity(lake: Lake, file: VideoFile) -> Identity:
     return identify(FileTask(path, lake.known_path(str(path), *file_facts(path))))
 
 
-def comparison(result: ScoreResult, reference_id: str) -> dict[str, Any]:
-    """What beside the analyzer's own settings makes the result what it is."""
-    form = result.plan.form
+def comparison(
+    distorted: VideoFile, reference: VideoFile, form: PairFormat, aligned: bool, reference_id: str
+) -> dict[str, Any]:
+    """What beside the analyzer's own settings makes a result what it is; known before anything is decoded."""
     return {
         "reference": reference_id,
-        "aligned": result.plan.alignment is not None,
+        "aligned": aligned,
         "width": form.size[0],
         "height": form.size[1],
         "pixel_format": form.pixel_format,
-        "raw": str(result.distorted.raw),
-        "raw_reference": str(result.reference.raw),
+        "raw": str(distorted.raw),
+        "raw_reference": str(reference.raw),
     }
 
 
+def stored(
+    lake: Lake, distorted: VideoFile, reference: VideoFile, form: PairFormat, aligned: bool, chosen: Chosen
+) -> dict[str, Pooled] | None:
+    """Pooled scores of a pair that the lake holds whole for all analyzers chosen; None where one is missing or failed."""
+    identity, against = known_identity(lake, distorted), known_identity(lake, reference)
+    how = comparison(distorted, reference, form, aligned, against.media_id)
+    keys = [(cls.spec.id, _key(cls(), how)) for cls in chosen.analyzers]
+    if lake.pending(identity.media_id, keys, retry_failed=True):
+        return None
+    pooled: dict[str, Pooled] = {}
+    for cls, (spec_id, key) in zip(chosen.analyzers, keys, strict=True):
+        names = [c.name for c in chosen.columns if c in cls.spec.columns(Table.FRAMES)]
+        where = f"media_id = '{identity.media_id}' AND analyzer = '{spec_id}' AND parameters_hash = '{key}'"
+        rows = lake.table("frames", ["pts_seconds", *names], where, all_versions=True).to_pydict()
+        times = np.array(rows.pop("pts_seconds"), np.float64)
+        for name, values in rows.items():
+            found = pool(np.array([np.nan if v is None else v for v in values], np.float64), times)
+            if found is not None:
+                pooled[name] = found
+    return {c.name: pooled[c.name] for c in chosen.columns if c.name in pooled}
+
+
+def _key(analyzer: Analyzer, how: dict[str, Any]) -> str:
+    return parameters_hash({"settings": analyzer_hash(analyzer), **how})
+
+
 def _analyzer_rows(runner: Runner, result: ScoreResult, how: dict[str, Any]) -> AnalyzerRows:
-    key = parameters_hash({"settings": analyzer_hash(runner.analyzer), **how})
+    key = _key(runner.analyzer, how)
     if runner.error is not None:
         return AnalyzerRows(runner.spec.id, key, status="failed")
     mine = [c for c in result.columns if c in runner.spec.columns(Table.FRAMES) and c.name in result.pooled]

@@ -62,7 +62,11 @@ def _resolve(name: str, known: Mapping[str, type[Analyzer]]) -> list[tuple[type[
         of_name = tuple(c for c in _frames(cls) if c.name == plain)
         if of_name:
             return [(cls, of_name)]
-    names = {*known, *(g for c in known.values() for g in c.spec.groups), *(k.name for c in known.values() for k in _frames(c))}
+    names = {
+        *known,
+        *(g for c in known.values() for g in c.spec.groups),
+        *(k.name for c in known.values() for k in _frames(c)),
+    }
     raise UnknownName("metric", name, names)
 
 

@@ -26,7 +26,7 @@ KEYS = (
 
 def score_dict(result: ScoreResult) -> dict[str, Any]:
     """Plain JSON types. libvmaf's fields: version, params, fps, frames[].frameNum and .metrics, pooled_metrics,
-    aggregate_metrics; ours: pair, worst_frames, shots, notes, failed. Metrics without a value on a frame are left out there."""
+    aggregate_metrics; ours: pair, worst_frames, shots, notes, failed. A metric without a value on a frame is left out."""
     form = result.plan.form
     return {
         "version": f"mediaml {version('mediaml')}",

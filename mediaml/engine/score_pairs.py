@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mediaml.decode.formats import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from mediaml.decode.raw_video import RAW_EXTENSIONS
-from mediaml.errors import InvalidValue, MediaMissing, printable
+from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.pair_format import pair_format
+from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
+from mediaml.engine.pooling import Limit, Pooled, missed
+from mediaml.engine.run import Progress
+from mediaml.engine.score import ScoreResult, raw_like, score
+from mediaml.engine.score_lake import stored
+from mediaml.engine.score_metrics import Chosen, choose_metrics
+from mediaml.engine.settings import DeviceName
+from mediaml.errors import AnalyzerError, InvalidValue, MediaError, MediaMissing, printable
+from mediaml.tables import Lake
 
 _PICTURES = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS | RAW_EXTENSIONS
 _SEPARATORS = "._- "
@@ -105,14 +115,100 @@ def _longest(found: Iterable[Path]) -> list[Path]:
     return [c for c in candidates if len(c.stem) == most]
 
 
-def each(pairs: Sequence[Pair], work: Callable[[Pair], None]) -> Iterator[tuple[Pair, Exception | None]]:
-    """Works through the pairs; an error of one is given back, not raised."""
-    from mediaml.errors import AnalyzerError, MediaError
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """How pairs are scored; the fields are those of `score`. `limits`: least values that a pair must reach."""
 
+    metrics: tuple[str, ...] | None = None
+    align: bool = True
+    scale_to: str = "reference"
+    raw: RawFormat | None = None
+    device: DeviceName = "auto"
+    out: Path | None = None
+    limits: tuple[Limit, ...] = ()
+    detect_shots: bool = False
+
+    def names(self) -> list[str]:
+        """The metrics, and those of the limits beside them. Raises UnknownName, InvalidValue."""
+        given = choose_metrics(self.metrics)
+        known = {c.name for c in given.columns}
+        more = dict.fromkeys(limit.column for limit in self.limits if limit.column not in known)
+        return [*(self.metrics or given.headline), *more]
+
+
+@dataclass(slots=True, eq=False)
+class PairOutcome:
+    """What came of one pair. `result` is None where it failed, and where the lake knew the scores (`known`)."""
+
+    pair: Pair
+    headline: tuple[str, ...]
+    pooled: dict[str, Pooled] = field(default_factory=dict)
+    missed: list[tuple[Limit, float | None]] = field(default_factory=list)
+    result: ScoreResult | None = None
+    error: MediaError | AnalyzerError | None = None
+    known: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "distorted": printable(self.pair.distorted),
+            "reference": printable(self.pair.reference),
+            "pooled_metrics": {n: p.to_dict() for n, p in self.pooled.items()},
+            "missed": [{"limit": str(limit), "reached": reached} for limit, reached in self.missed],
+            "error": None if self.error is None else str(self.error),
+            "known_before": self.known,
+        }
+
+
+def exit_code(outcomes: Sequence[PairOutcome]) -> int:
+    """0 all well, 1 where a pair failed, else 3 where a limit was missed."""
+    if any(o.error is not None for o in outcomes):
+        return 1
+    return 3 if any(o.missed for o in outcomes) else 0
+
+
+def score_pairs(
+    pairs: Sequence[Pair], settings: ScoreSettings, progress: Callable[[Pair], Progress | None] | None = None
+) -> Iterator[PairOutcome]:
+    """Scores pair after pair; a pair's fault is in its outcome. What the lake `settings.out` holds is not computed again.
+
+    Raises UsageError and WeightsError before the first pair.
+    """
+    chosen = choose_metrics(settings.names())
     for pair in pairs:
         try:
-            work(pair)
+            outcome = _one(pair, settings, chosen, progress(pair) if progress is not None else None)
         except (MediaError, AnalyzerError) as error:
-            yield pair, error
-        else:
-            yield pair, None
+            outcome = PairOutcome(pair, chosen.headline, error=error)
+        yield outcome
+
+
+def _one(pair: Pair, settings: ScoreSettings, chosen: Chosen, progress: Progress | None) -> PairOutcome:
+    against = raw_like(pair.reference, settings.raw)
+    raw = raw_like(pair.distorted, settings.raw)
+    if settings.out is not None and (found := _known(pair, settings, chosen, raw, against)) is not None:
+        return PairOutcome(pair, chosen.headline, found, missed(settings.limits, found), known=True)
+    result = score(
+        pair.distorted,
+        pair.reference,
+        settings.names(),
+        align=settings.align,
+        scale_to=settings.scale_to,
+        detect_shots=settings.detect_shots,
+        raw=raw,
+        raw_reference=against,
+        device=settings.device,
+        out=settings.out,
+        progress=progress,
+    )
+    return PairOutcome(pair, chosen.headline, result.pooled, missed(settings.limits, result.pooled), result)
+
+
+def _known(
+    pair: Pair, settings: ScoreSettings, chosen: Chosen, raw: RawFormat | None, against: RawFormat | None
+) -> dict[str, Pooled] | None:
+    assert settings.out is not None
+    lake = Lake.open(settings.out, create=True)
+    files = VideoFile.of(str(pair.distorted), raw), VideoFile.of(str(pair.reference), against)
+    form = pair_format(*files, settings.scale_to)
+    return stored(lake, *files, form, settings.align, chosen) or None

@@ -7,8 +7,43 @@ Most functions bear the name of the module that holds them, so all are imported 
 from __future__ import annotations
 
 from mediaml.metrics.adm import Adm, AdmOptions, adm
+from mediaml.metrics.cambi import CambiOptions, cambi, cambi_full_reference
+from mediaml.metrics.ciede2000 import ciede2000
 from mediaml.metrics.motion import motion, motion2, motion3
+from mediaml.metrics.ms_ssim import ms_ssim
+from mediaml.metrics.psnr import mse, pooled_psnr, psnr, psnr_611
+from mediaml.metrics.psnr_hvs import psnr_hvs, psnr_hvs_planes
+from mediaml.metrics.speed import SpeedOptions, speed_chroma
+from mediaml.metrics.ssim import ssim
 from mediaml.metrics.vif import vif
 from mediaml.metrics.vmaf import vmaf, vmaf_bootstrap, vmaf_model
+from mediaml.metrics.xpsnr import pooled_xpsnr, xpsnr
 
-__all__ = ["Adm", "AdmOptions", "adm", "motion", "motion2", "motion3", "vif", "vmaf", "vmaf_bootstrap", "vmaf_model"]
+__all__ = [
+    "Adm",
+    "AdmOptions",
+    "CambiOptions",
+    "SpeedOptions",
+    "adm",
+    "cambi",
+    "cambi_full_reference",
+    "ciede2000",
+    "motion",
+    "motion2",
+    "motion3",
+    "ms_ssim",
+    "mse",
+    "pooled_psnr",
+    "pooled_xpsnr",
+    "psnr",
+    "psnr_611",
+    "psnr_hvs",
+    "psnr_hvs_planes",
+    "speed_chroma",
+    "ssim",
+    "vif",
+    "vmaf",
+    "vmaf_bootstrap",
+    "vmaf_model",
+    "xpsnr",
+]

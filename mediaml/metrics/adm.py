@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mediaml.metrics.csf import sensitivities
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
-from mediaml.metrics.wavelet import rounded, transform
+from mediaml.metrics.wavelet import nearest, transform
 from mediaml.ops.filters import separable
 
 SMALLEST = 16
@@ -25,6 +25,7 @@ _NEIGHBOUR, _SELF = 4369 / 4096, 8738 / 4096  # ... and its 1/30 and 1/15, in un
 _MASK_STEP = 2.0**17
 _RECIPROCAL = 1 - 1.1e-5  # coarser scales: libvmaf divides by 15-bit reciprocals, this much too small on average
 _SQUARE_BIAS = (0.0, 2.0**-12, 2.0**-9, 2.0**-6)  # coarser scales: libvmaf's squares of the reference are rounded up
+_ROWS = 48  # of a strip whose intermediate results stay in the processor's cache
 _TINY = 1e-30  # keeps the cube root's slope finite
 
 
@@ -135,14 +136,20 @@ def _scale_sums(o: Tensor, t: Tensor, region: _Region, options: AdmOptions, scal
     plain = sensitivities(options.csf_mode, options.norm_view_dist, options.ref_display_height, scale)
     exact = o.new_tensor(plain).view(1, 3, 1, 1)
     csf = o.new_tensor(_fixed_point(plain, options) if scale == 0 else plain).view(1, 3, 1, 1)
-    restored = _restored(o, t, options.enhn_gain_limit, 1.0 if scale == 0 else _RECIPROCAL)
-    loss, inner = t - restored, region.inner
-    steady = (region.area * options.noise_weight) ** (1 / 3)
-    kept = _masked(inner(restored), loss, csf, scale == 0)
-    added = _cube_root(_masked(inner(loss), restored, csf, scale == 0)) if aim else kept.new_zeros(o.shape[0])
-    detail = inner(o).abs()
-    there = (detail * (detail * detail + _SQUARE_BIAS[scale])).sum(dim=(2, 3)).double() * exact.view(1, 3).double() ** 3
-    return _Sums(_cube_root(kept) + 3 * steady, added, _cube_root(there) + 3 * steady)
+    reciprocal = 1.0 if scale == 0 else _RECIPROCAL
+    rows = _ROWS if o.device.type == "cpu" else region.height
+    parts = []
+    for top in range(0, region.height, rows):
+        of, to = (b[:, :, top : top + rows + 2] for b in (o, t))
+        restored = _restored(of, to, options.enhn_gain_limit, reciprocal)
+        loss, detail = to - restored, _Region.inner(of).abs()
+        kept = _masked(_Region.inner(restored), loss, csf, scale == 0)
+        added = _masked(_Region.inner(loss), restored, csf, scale == 0) if aim else torch.zeros_like(kept)
+        there = (detail * (detail * detail + _SQUARE_BIAS[scale])).sum(dim=(2, 3)).double()
+        parts.append(torch.stack([kept, added, there * exact.view(1, 3).double() ** 3]))
+    kept, added, there = torch.stack(parts).sum(dim=0)  # each (N, 3)
+    steady = 3 * (region.area * options.noise_weight) ** (1 / 3)
+    return _Sums(_cube_root(kept) + steady, _cube_root(added), _cube_root(there) + steady)
 
 
 def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
@@ -162,16 +169,15 @@ def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
 
 def _masked(signal: Tensor, masker: Tensor, csf: Tensor, finest: bool) -> Tensor:
     """Weighted signal (N, 3, h, w) above the threshold that the masker (N, 3, h + 2, w + 2) sets -> (N, 3) sums of cubes."""
-    weighted = (masker * csf).abs()
     if finest:
-        codes = rounded(weighted * _CSF_STEP, 1)
-        near = rounded(codes * _NEIGHBOUR, 1).sum(dim=1, keepdim=True)
-        here = rounded(codes * _SELF, 1).sum(dim=1, keepdim=True)
+        codes = nearest((masker * (csf * _CSF_STEP)).abs_())
+        near = nearest(codes * _NEIGHBOUR).sum(dim=1, keepdim=True)
+        here = nearest(codes * _SELF).sum(dim=1, keepdim=True)
         threshold = (_box(near) + _Region.inner(here - near)) / _MASK_STEP
     else:
-        near = weighted.sum(dim=1, keepdim=True)
+        near = (masker * csf).abs_().sum(dim=1, keepdim=True)
         threshold = (_box(near) + _Region.inner(near)) / 30
-    visible = ((signal * csf).abs() - threshold).clamp_min(0)
+    visible = (signal * csf).abs_().sub_(threshold).clamp_min_(0)
     return (visible * visible * visible).sum(dim=(2, 3)).double()
 
 

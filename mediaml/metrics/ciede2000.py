@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mediaml.errors import InvalidValue
@@ -17,7 +16,12 @@ HIGHEST = 100.0
 
 _ROWS = 16  # of a strip whose intermediate results stay in the processor's cache
 _K_L, _K_H = 0.65, 4.0  # libvmaf's weights of lightness and hue (Yang et al. 2012); that of chroma is 1
-_RED_V, _GREEN_U, _GREEN_V, _BLUE_U = 1.28033, -0.21482, -0.38059, 2.12798  # libvmaf's BT.709 of one-based Y and 224-based U, V
+_RED_V, _GREEN_U, _GREEN_V, _BLUE_U = (
+    1.28033,
+    -0.21482,
+    -0.38059,
+    2.12798,
+)  # libvmaf's BT.709 of one-based Y and 224-based U, V
 _JOINT = 0.0404482362771082  # where the two parts of the sRGB curve meet; libvmaf changes over at 10/255, with a step of 8e-7
 _XYZ = (  # rows X, Y, Z of linear R, G, B, each divided by the D65 white
     (0.4124564390896921 / 0.95047, 0.357576077643909 / 0.95047, 0.18043748326639894 / 0.95047),

@@ -60,9 +60,13 @@ def _check_range(name: str, t: Tensor, depth: int | None) -> None:
 
 
 def eight_bit_scale(t: Tensor, depth: int | None) -> Tensor:
-    """float32 (float64 stays) with 0..255 spanning 8-bit codes: integers are divided by 2^(depth - 8), [0, 1] times 255."""
+    """Float with 0..255 spanning 8-bit codes: integers are divided by 2^(depth - 8), [0, 1] is multiplied by 255.
+
+    float32; float64 stays, and is used on CUDA, where convolutions of float32 may be cut to ten bits of mantissa.
+    """
+    kind = torch.float64 if t.dtype == torch.float64 or t.device.type == "cuda" else torch.float32
     if depth is None:
-        return (t if t.dtype == torch.float64 else t.float()) * _FULL
+        return t.to(kind) * _FULL
     if t.dtype == torch.uint16:
         t = t.to(torch.int32)
-    return t.float() if depth == 8 else t.float() * 2.0 ** (8 - depth)
+    return t.to(kind) if depth == 8 else t.to(kind) * 2.0 ** (8 - depth)

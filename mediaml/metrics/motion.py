@@ -9,11 +9,12 @@ from torch import Tensor
 
 from mediaml.errors import InvalidValue
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
-from mediaml.metrics.wavelet import rounded
+from mediaml.metrics.wavelet import nearest
 from mediaml.ops.filters import separable
 
 _TAPS = tuple(t / 65536 for t in (3571, 16004, 26386, 16004, 3571))
 _STEP = 256.0  # blurred differences are rounded to 1/256 of an 8-bit code
+_SCALED = tuple(t * _STEP for t in _TAPS)
 
 
 def motion(ref: Tensor, *, bit_depth: int | None = None) -> Tensor:
@@ -29,14 +30,24 @@ def motion(ref: Tensor, *, bit_depth: int | None = None) -> Tensor:
 
 def differences(x: Tensor) -> Tensor:
     """(N, 1, H, W) float, 8-bit scale -> (N - 1,) float64: motion of each picture but the first."""
-    moved = [rounded(separable(b[None] - a[None], _TAPS, _TAPS), _STEP).abs().mean() for a, b in pairwise(x)]
-    return torch.stack(moved).double() if moved else x.new_zeros(0, dtype=torch.float64)
+    moved = [difference(a, b) for a, b in pairwise(x)]
+    return torch.stack(moved) if moved else x.new_zeros(0, dtype=torch.float64)
+
+
+def difference(a: Tensor, b: Tensor) -> Tensor:
+    """Two pictures (1, H, W), float, 8-bit scale -> () float64."""
+    moved = nearest(separable((b - a)[None], _SCALED, _TAPS)).abs_()
+    return moved.mean().double() / _STEP
 
 
 def motion2(moved: Tensor) -> Tensor:
-    """`motion` of a whole stream, (N,), -> the less of each and the one after it; the last keeps its own."""
+    """`motion` of a whole stream, (N,), -> the less of each and the one after it; the last keeps its own.
+
+    NaN stands for pictures without a value; the one before such a picture keeps its own.
+    """
     _check_stream(moved)
-    return torch.minimum(moved, torch.cat([moved[1:], moved[-1:]]))
+    following = torch.cat([moved[1:], moved[-1:]])
+    return torch.where(following.isnan(), moved, torch.minimum(moved, following))
 
 
 def motion3(moved: Tensor, *, maximum: float = 10000.0) -> Tensor:

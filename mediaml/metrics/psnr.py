@@ -24,9 +24,13 @@ class PsnrConvention(NamedTuple):
 
 
 CONVENTIONS = {
-    "libvmaf": PsnrConvention(True, 0.0, "libvmaf psnr: equal pictures and all above 6 * depth + 12 dB give that (60 at 8 bit)"),
+    "libvmaf": PsnrConvention(
+        True, 0.0, "libvmaf psnr: equal pictures and all above 6 * depth + 12 dB give that (60 at 8 bit)"
+    ),
     "ffmpeg": PsnrConvention(False, 0.0, "FFmpeg's psnr filter: equal pictures give infinity"),
-    "torchmetrics": PsnrConvention(False, 0.0, "torchmetrics with data_range the full code range, each picture by itself"),
+    "torchmetrics": PsnrConvention(
+        False, 0.0, "torchmetrics with data_range the full code range, each picture by itself"
+    ),
     "piq": PsnrConvention(False, 1e-8, "piq: 1e-8 is added to the error, so 80 dB for equal pictures"),
     "pyiqa": PsnrConvention(False, 1e-8, "pyiqa: 1e-8 is added to the error, so 80 dB for equal pictures"),
 }

@@ -11,6 +11,7 @@ from mediaml.metrics.ssim_conventions import DEFAULT, SsimConvention, ssim_conve
 from mediaml.metrics.windows import Moments, moments, scaled, shrunk
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_LARGE = 1e30
 
 
 def ssim(ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, convention: str = DEFAULT) -> Tensor:
@@ -25,7 +26,7 @@ def ssim(ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, convention:
     """
     how = ssim_convention(convention)
     depth = check_pair(ref, dist, bit_depth)
-    check_window(ref, how)
+    _check_window(ref, how)
     return torch.stack([_one(x, y, depth, how) for x, y in zip(ref.split(1), dist.split(1), strict=True)])
 
 
@@ -36,10 +37,13 @@ def _one(ref: Tensor, dist: Tensor, depth: int | None, how: SsimConvention) -> T
 
 
 def local_moments(x: Tensor, y: Tensor, how: SsimConvention) -> Moments:
-    """Moments under the convention's window, variances clamped where it does so."""
+    """Moments under the convention's window, variances and covariance clamped where it does so."""
     found = moments(x, y, how.window, same_size=how.same_size)
     if how.clamp_variance:
         found = found._replace(var_x=found.var_x.clamp_min(0), var_y=found.var_y.clamp_min(0))
+    if how.clamp_covariance:
+        lowest = found.var_x * found.var_y * -_LARGE  # 0 where one is flat, else out of reach
+        found = found._replace(cov=torch.maximum(found.cov, lowest))
     return found
 
 
@@ -59,10 +63,13 @@ def similarity(m: Moments, how: SsimConvention) -> Tensor:
     return luminance(m) * contrast_structure(m, how)
 
 
-def check_window(t: Tensor, how: SsimConvention) -> None:
-    """Raises InvalidValue where the window does not fit."""
-    smallest = len(how.window) // 2 + 1 if how.same_size else len(how.window)
-    if min(t.shape[2:]) < smallest:
+def smallest(how: SsimConvention) -> int:
+    """Pixels a side that the window needs."""
+    return len(how.window) // 2 + 1 if how.same_size else len(how.window)
+
+
+def _check_window(t: Tensor, how: SsimConvention) -> None:
+    if min(t.shape[2:]) < smallest(how):
         raise InvalidValue(
-            f"SSIM ({how.name}) of {t.shape[3]}x{t.shape[2]}: its window needs {smallest} pixels a side or more"
+            f"SSIM ({how.name}) of {t.shape[3]}x{t.shape[2]}: its window needs {smallest(how)} pixels a side or more"
         )

@@ -51,7 +51,8 @@ class SsimConvention:
                 a box and rounds half to even; "none" keeps the size
     window      taps of the 11x11 Gaussian, one direction
     same_size   True: the window is also put over mirrored borders; False: only where it fits ("valid")
-    clamp_variance, clamp_contrast   negative variances, or negative contrast-structure values of a pixel, become 0
+    clamp_variance, clamp_covariance, clamp_contrast   negative variances, a negative covariance where one picture is flat,
+                or a pixel's negative contrast and structure become 0
     halving     between the scales of MS-SSIM
     colour      what the software does with RGB, which is outside of this function
     """
@@ -65,6 +66,7 @@ class SsimConvention:
     window: tuple[float, ...] = gaussian_taps(11, 1.5)
     same_size: bool = False
     clamp_variance: bool = False
+    clamp_covariance: bool = False
     clamp_contrast: bool = False
 
     @property
@@ -87,6 +89,7 @@ _ALL = (
         _LUMA,
         window=LIBVMAF_WINDOW,
         clamp_variance=True,
+        clamp_covariance=True,
     ),
     SsimConvention(
         "wang2004",

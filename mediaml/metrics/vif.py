@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
+from mediaml.metrics.wavelet import nearest
 from mediaml.ops.filters import separable
 
 SMALLEST = 16
@@ -46,10 +47,10 @@ def vif_scales(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
     """(N, 1, H, W) float reference and distorted, 8-bit scale with 128 subtracted -> (L, N, 4), one row a gain limit."""
     scales: list[Tensor] = []
     for scale, taps in enumerate(TAPS):
-        if scale:
-            x, y = (_halved(t, taps) for t in (x, y))
         if scale == 2:
             x, y = x.double(), y.double()  # few pixels, on which a single one shows
+        if scale:
+            x, y = (_halved(t, taps) for t in (x, y))
         scales.append(_one_scale(x, y, taps, limits, finest=scale == 0))
     return torch.stack(scales, dim=2)
 
@@ -57,13 +58,8 @@ def vif_scales(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
 def _halved(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     """Filtered, then every second pixel; rounded after each direction as 16-bit fixed point does."""
     h, w = (n // 2 * 2 for n in x.shape[2:])
-    rows = _nearest(separable(x, _ONE, tuple(t * _STEP for t in taps))[:, :, :h:2].double())
-    return _nearest(separable(rows, taps, _ONE)[..., :w:2]).mul(1 / _STEP).to(x.dtype)
-
-
-def _nearest(x: Tensor) -> Tensor:
-    """`x` in whole numbers; the gradient passes through unchanged."""
-    return x + (x.round() - x).detach() if x.requires_grad else x.round()
+    rows = nearest(separable(x, _ONE, tuple(t * _STEP for t in taps))[:, :, :h:2])
+    return nearest(separable(rows, taps, _ONE)[..., :w:2]) * (1 / _STEP)
 
 
 def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, finest: bool) -> Tensor:
@@ -72,8 +68,8 @@ def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[f
     rows = _ROWS if x.device.type == "cpu" else height
     parts = []
     for top in range(0, height, rows):
-        strip = [_strip(t, top, min(top + rows, height), halo) for t in (x, y)]
-        maps = [m[:, :, halo:-halo] for m in _moments(*strip, taps, finest)]
+        of_x, of_y = (_strip(t, top, min(top + rows, height), halo) for t in (x, y))
+        maps = [m[:, :, halo:-halo] for m in _moments(of_x, of_y, taps, finest)]
         parts.append(_information(maps, limits))
     sums = torch.stack(parts).sum(dim=0)  # (L + 1, N)
     return sums[:-1] / sums[-1]
@@ -119,11 +115,12 @@ def _information(maps: Sequence[Tensor], limits: Sequence[float]) -> Tensor:
     cov = torch.addcmul(xy, mu_x, mu_y, value=-1)
     gain = (cov / var_x).clamp_min_(0)
     residue = torch.addcmul(var_y, gain, cov, value=-1).clamp_min_(0).add_(_NOISE)
-    flat, in_flat = var_x <= _NOISE, 1 - _SATURATION * var_y
+    busy = (var_x > _NOISE).to(var_x.dtype)  # sums with a mask of numbers: several times faster than torch.where
+    count, flat_count = busy.sum(dim=(1, 2, 3)), (1 - busy).sum(dim=(1, 2, 3))
+    in_flat = flat_count - _SATURATION * (var_y * (1 - busy)).sum(dim=(1, 2, 3))
     sums = []
     for limit in limits:
         signal = gain.clamp_max(limit).square_() * var_x
-        sums.append(torch.where(flat, in_flat, (signal / residue).add_(1).log2_()).sum(dim=(1, 2, 3)))
-    there = (var_x / _NOISE).add_(1).log2_().sum(dim=(1, 2, 3))
-    sums.append(there - _TRUNCATION * (~flat).sum(dim=(1, 2, 3)))
+        sums.append(((signal / residue).add_(1).log2_() * busy).sum(dim=(1, 2, 3)) + in_flat)
+    sums.append((var_x / _NOISE).add_(1).log2_().sum(dim=(1, 2, 3)) - _TRUNCATION * count)
     return torch.stack(sums).double()

@@ -11,14 +11,16 @@ from mediaml import weights
 from mediaml.errors import InvalidValue, UnknownName
 from mediaml.metrics.inputs import check_pair
 from mediaml.metrics.motion import motion
-from mediaml.metrics.vmaf_features import SMALLEST, Plan, spatial, temporal
+from mediaml.metrics.vmaf_features import SMALLEST, Chroma, Plan, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Bootstrap, Feature, VmafModels, read_vmaf_model
 
 MODELS = {
     "vmaf_v0.6.1": "vmaf_v0_6_1",
     "vmaf_v0.6.1neg": "vmaf_v0_6_1_neg",
     "vmaf_4k_v0.6.1": "vmaf_4k_v0_6_1",
+    "vmaf_4k_v0.6.1neg": "vmaf_4k_v0_6_1_neg",
     "vmaf_b_v0.6.3": "vmaf_b_v0_6_3",
+    "vmaf_v1.0.16": "vmaf_v1_0_16",
 }
 """libvmaf's model names -> names of weights."""
 
@@ -29,14 +31,16 @@ def vmaf(
     *,
     model: str | Path | VmafModels = "vmaf_v0.6.1",
     bit_depth: int | None = None,
+    chroma: tuple[Chroma, Chroma] | None = None,
     transform: bool = False,
     clip: bool = True,
 ) -> Tensor:
     """(N, 1, H, W) luma of N consecutive pictures, reference and distorted -> (N,) float64, 0 (bad) to 100.
 
     ref, dist  integer codes with `bit_depth` (uint8 needs none), or float in [0, 1] over the full code range
-    model      a name ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1", "vmaf_b_v0.6.3"), the path of a libvmaf model in
-               JSON, or what `vmaf_model` gave
+    model      a name ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1", "vmaf_4k_v0.6.1neg", "vmaf_b_v0.6.3",
+               "vmaf_v1.0.16"), the path of a libvmaf model in JSON, or what `vmaf_model` gave
+    chroma     ((U, V) of ref, (U, V) of dist), which VMAF v1 looks at
     transform  libvmaf's enable_transform: viewing on a phone
     clip       to the model's range, 0..100
 
@@ -46,7 +50,7 @@ def vmaf(
     Raises InvalidValue, UnknownName (a model, with near matches), WeightsAbsent, WeightsCorrupt.
     """
     models = vmaf_model(model)
-    return models.score(_features(ref, dist, bit_depth, models), transform=transform, clip=clip)
+    return models.score(_features(ref, dist, bit_depth, models, chroma), transform=transform, clip=clip)
 
 
 def vmaf_bootstrap(
@@ -85,10 +89,16 @@ def _read(path: Path, _mtime_ns: int) -> VmafModels:
     return read_vmaf_model(path)
 
 
-def _features(ref: Tensor, dist: Tensor, bit_depth: int | None, models: VmafModels) -> dict[Feature, Tensor]:
+def _features(
+    ref: Tensor,
+    dist: Tensor,
+    bit_depth: int | None,
+    models: VmafModels,
+    chroma: tuple[Chroma, Chroma] | None = None,
+) -> dict[Feature, Tensor]:
     plan = Plan.of(models.features)
     depth = check_pair(ref, dist, bit_depth, smallest=SMALLEST)
-    values = spatial(ref, dist, depth, plan)
+    values = spatial(ref, dist, depth, plan, chroma)
     if any(f.name.startswith("motion") for f in models.features):
         values |= temporal(motion(ref, bit_depth=bit_depth), models.features)
-    return values
+    return {f: values[f if f in values else normal(f)] for f in models.features}

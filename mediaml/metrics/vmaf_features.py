@@ -11,60 +11,91 @@ from torch import Tensor
 
 from mediaml.errors import InvalidValue
 from mediaml.metrics.adm import AdmOptions, adm_scores
+from mediaml.metrics.cambi import CambiOptions, cambi
 from mediaml.metrics.inputs import eight_bit_scale
-from mediaml.metrics.motion import differences, motion2, motion3
+from mediaml.metrics.motion import difference, differences, motion2, motion3
+from mediaml.metrics.speed import SMALLEST as SMALLEST_CHROMA
+from mediaml.metrics.speed import SpeedOptions, speed_chroma
 from mediaml.metrics.vif import NO_LIMIT, vif_scales
-from mediaml.metrics.vmaf_model import Feature
+from mediaml.metrics.vmaf_model import Feature, Option
 
 SMALLEST = 16  # pixels a side
+_LARGEST_SIDE_CAMBI = 216  # of the longer side, at least
 _CENTRE = 128.0
 _VIF = tuple(f"vif_scale{i}" for i in range(4))
 _ADM = ("adm2", "adm3", "aim", *(f"adm_scale{i}" for i in range(4)))
 _MOTION = ("motion2", "motion3")
-_ADM_FIELDS: dict[str, Any] = {f.name: f.default for f in fields(AdmOptions)}
+_CAMBI, _SPEED = "cambi", "speed_chroma_uv"
+_MOTION_FIELDS: dict[str, Any] = {"max_val": 10000.0}
+Chroma = tuple[Tensor, Tensor]
+"""U and V, (N, 1, h, w) each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to compute for a set of features: enhancement gain limits of VIF, settings of ADM, and whether AIM is needed."""
+    """What to compute for a set of features: gain limits of VIF, settings of the others, whether AIM is needed."""
 
-    vif_limits: tuple[float, ...]
-    adm_options: tuple[AdmOptions, ...]
-    aim: bool
+    vif_limits: tuple[float, ...] = ()
+    adm_options: tuple[AdmOptions, ...] = ()
+    aim: bool = False
+    cambi_options: tuple[CambiOptions, ...] = ()
+    speed_options: tuple[SpeedOptions, ...] = ()
 
     @classmethod
     def of(cls, wanted: Iterable[Feature]) -> Plan:
         """Raises InvalidValue for a feature or an option that is not known here."""
         wanted = tuple(wanted)
         for feature in wanted:
-            check_feature(feature)
+            if feature.name not in (*_VIF, *_ADM, *_MOTION, _CAMBI, _SPEED):
+                known = ", ".join((*_VIF, *_ADM, *_MOTION, _CAMBI, _SPEED))
+                raise InvalidValue(f"VMAF feature {feature.name!r}; known: {known}")
+            if feature.name in _MOTION:
+                _settings(feature, "motion_", _MOTION_FIELDS)
         return cls(
             tuple(dict.fromkeys(_vif_limit(f) for f in wanted if f.name in _VIF)),
-            tuple(dict.fromkeys(_adm_options(f) for f in wanted if f.name in _ADM)),
+            tuple(
+                dict.fromkeys(AdmOptions(**_settings(f, "adm_", _fields(AdmOptions))) for f in wanted if f.name in _ADM)
+            ),
             any(f.name in ("aim", "adm3") for f in wanted),
+            tuple(CambiOptions(**_settings(f, "cambi_", _fields(CambiOptions))) for f in wanted if f.name == _CAMBI),
+            tuple(SpeedOptions(**_settings(f, "speed_", _fields(SpeedOptions))) for f in wanted if f.name == _SPEED),
         )
 
-
-def check_feature(feature: Feature) -> None:
-    """Raises InvalidValue for a feature or an option that is not known here."""
-    if feature.name in _VIF:
-        _vif_limit(feature)
-    elif feature.name in _ADM:
-        _adm_options(feature)
-    elif feature.name in _MOTION:
-        _options(feature, {"motion_max_val": 10000.0})
-    else:
-        raise InvalidValue(f"VMAF feature {feature.name!r}; known: {', '.join((*_VIF, *_ADM, *_MOTION))}")
+    def fits(self, height: int, width: int, chroma: tuple[int, int] | None) -> bool:
+        """Whether pictures of that size are large enough for everything in the plan; `chroma` is the size of U and V."""
+        large = min(height, width) >= SMALLEST
+        if self.cambi_options:
+            large = large and max(height, width) >= _LARGEST_SIDE_CAMBI
+        if self.speed_options:
+            large = large and chroma is not None and min(chroma) >= SMALLEST_CHROMA
+        return large
 
 
-def spatial(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[Feature, Tensor]:
-    """(N, 1, H, W) luma -> every VIF and ADM value of the plan, (N,) float64 each. On the CPU picture by picture."""
+def spatial(
+    ref: Tensor,
+    dist: Tensor,
+    depth: int | None,
+    plan: Plan,
+    chroma: tuple[Chroma, Chroma] | None = None,
+) -> dict[Feature, Tensor]:
+    """(N, 1, H, W) luma -> every value of the plan that needs one picture only, (N,) float64 each.
+
+    `chroma` is that of reference and distorted. On the CPU picture by picture. Raises InvalidValue where the plan needs
+    chroma and there is none.
+    """
     step = 1 if ref.device.type == "cpu" else ref.shape[0]
-    parts = [_spatial(ref[i : i + step], dist[i : i + step], depth, plan) for i in range(0, ref.shape[0], step)]
-    return {feature: torch.cat([p[feature] for p in parts]) for feature in parts[0]}
+    parts = [_luma(ref[i : i + step], dist[i : i + step], depth, plan) for i in range(0, ref.shape[0], step)]
+    found = {feature: torch.cat([p[feature] for p in parts]) for feature in parts[0]}
+    for options in plan.cambi_options:
+        found[Feature(_CAMBI, _given(options, "cambi_"))] = cambi(dist, bit_depth=depth, options=options)
+    for options in plan.speed_options:
+        if chroma is None:
+            raise InvalidValue("this VMAF model looks at chroma: give the U and V planes of both pictures")
+        found[Feature(_SPEED, _given(options, "speed_"))] = speed_chroma(*chroma, bit_depth=depth, options=options)
+    return found
 
 
-def _spatial(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[Feature, Tensor]:
+def _luma(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[Feature, Tensor]:
     x, y = (eight_bit_scale(t, depth) - _CENTRE for t in (ref, dist))
     found: dict[Feature, Tensor] = {}
     if plan.vif_limits:
@@ -72,9 +103,7 @@ def _spatial(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[F
             key = () if limit == NO_LIMIT else (("vif_enhn_gain_limit", limit),)
             found |= {Feature(name, key): scales[:, i] for i, name in enumerate(_VIF)}
     for options, values in zip(plan.adm_options, adm_scores(x, y, plan.adm_options, aim=plan.aim), strict=True):
-        key = tuple(
-            sorted((f"adm_{n}", float(getattr(options, n))) for n, d in _ADM_FIELDS.items() if getattr(options, n) != d)
-        )
+        key = _given(options, "adm_")
         found |= {Feature(n, key): getattr(values, n) for n in ("adm2", "adm3", "aim")}
         found |= {Feature(f"adm_scale{i}", key): values.scales[:, i] for i in range(4)}
     return found
@@ -87,13 +116,13 @@ class MotionMeter:
         self._last: Tensor | None = None
 
     def push(self, luma: Tensor, depth: int | None) -> Tensor:
-        """(N, 1, H, W), the next pictures -> (N,) float64; 0 for the first of all."""
+        """(N, 1, H, W), the next pictures -> (N,) float64; 0 for the first of all and where the size changes."""
         x = eight_bit_scale(luma, depth)
-        first = x.new_zeros(1, dtype=torch.float64)
-        if self._last is not None:
-            first = differences(torch.cat([self._last, x[:1]]))
-        self._last = x[-1:].detach().clone()
-        return torch.cat([first, differences(x)])
+        first = x.new_zeros((), dtype=torch.float64)
+        if self._last is not None and self._last.shape == x[0].shape:
+            first = difference(self._last, x[0])
+        self._last = x[-1].detach().clone()
+        return torch.cat([first[None], differences(x)])
 
 
 def temporal(moved: Tensor, wanted: Iterable[Feature]) -> dict[Feature, Tensor]:
@@ -101,24 +130,41 @@ def temporal(moved: Tensor, wanted: Iterable[Feature]) -> dict[Feature, Tensor]:
     found: dict[Feature, Tensor] = {}
     for feature in wanted:
         if feature.name in _MOTION:
-            maximum = dict(feature.options).get("motion_max_val", 10000.0)
-            found[feature] = (
-                motion3(moved, maximum=maximum) if feature.name == "motion3" else motion2(moved).clamp_max(maximum)
-            )
+            maximum = _settings(feature, "motion_", _MOTION_FIELDS)["max_val"]
+            three = feature.name == "motion3"
+            found[feature] = motion3(moved, maximum=maximum) if three else motion2(moved).clamp_max(maximum)
     return found
 
 
+def normal(feature: Feature) -> Feature:
+    """The same feature without options that say what holds anyway."""
+    kinds: dict[str, Any] = {_CAMBI: CambiOptions(), _SPEED: SpeedOptions()} | dict.fromkeys(_ADM, AdmOptions())
+    default = kinds.get(feature.name)
+    if default is None:
+        return feature
+    prefix = {_CAMBI: "cambi_", _SPEED: "speed_"}.get(feature.name, "adm_")
+    return Feature(feature.name, _given(type(default)(**_settings(feature, prefix, _fields(type(default)))), prefix))
+
+
 def _vif_limit(feature: Feature) -> float:
-    return _options(feature, {"vif_enhn_gain_limit": NO_LIMIT})["vif_enhn_gain_limit"]
+    return _settings(feature, "vif_", {"enhn_gain_limit": NO_LIMIT})["enhn_gain_limit"]
 
 
-def _adm_options(feature: Feature) -> AdmOptions:
-    given = _options(feature, {f"adm_{n}": d for n, d in _ADM_FIELDS.items()})
-    return AdmOptions(**{n: type(d)(given[f"adm_{n}"]) for n, d in _ADM_FIELDS.items()})
+def _fields(kind: type) -> dict[str, Any]:
+    return {f.name: f.default for f in fields(kind)}
 
 
-def _options(feature: Feature, known: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(dict(feature.options)) - set(known))
+def _given(options: Any, prefix: str) -> tuple[Option, ...]:
+    """The options that differ from their defaults, as a feature's name has them."""
+    values = ((n, getattr(options, n), d) for n, d in _fields(type(options)).items())
+    return tuple(sorted((prefix + n, v if isinstance(v, str) else float(v)) for n, v, d in values if v != d))
+
+
+def _settings(feature: Feature, prefix: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option without its prefix, in its own type; raises InvalidValue for one that is not known."""
+    given = {name.removeprefix(prefix): value for name, value in feature.options}
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise InvalidValue(f"VMAF feature {feature.name}: option {unknown[0]!r}; known: {', '.join(known)}")
-    return {**known, **dict(feature.options)}
+        names = ", ".join(prefix + n for n in known)
+        raise InvalidValue(f"VMAF feature {feature.name}: option {prefix}{unknown[0]}; known: {names}")
+    return {name: type(default)(given.get(name, default)) for name, default in known.items()}

@@ -18,7 +18,7 @@ from mediaml.nets.libsvm import RbfRegression, parse_libsvm
 
 _LARGEST = 16 << 20
 _DELTA = 0.01  # over which libvmaf takes the slope of the transform
-Option = tuple[str, float]
+Option = tuple[str, float | str]
 
 
 class Feature(NamedTuple):
@@ -69,6 +69,7 @@ class VmafModel:
 
     slopes, intercepts  of the score, then of each feature: what libvmaf calls linear_rescale; empty for none
     clip                lowest and highest score, or None
+    chroma_correction   how strongly chroma follows luma where it says nothing by itself, or None
     """
 
     features: tuple[Feature, ...]
@@ -82,11 +83,24 @@ class VmafModel:
     def raw(self, values: Mapping[Feature, Tensor]) -> Tensor:
         """The regression's score, (N,) float64, from features (N,) each; neither transformed nor clipped."""
         x = torch.stack([values[f].double() for f in self.features], dim=1)  # (N, F)
+        if self.chroma_correction is not None:
+            x = self._corrected(x, self.chroma_correction)
         regression = self.regression.to(x.device)
         if not self.slopes:
             return regression(x)
         x = x * x.new_tensor(self.slopes[1:]) + x.new_tensor(self.intercepts[1:])
         return (regression(x) - self.intercepts[0]) / self.slopes[0]
+
+    def _corrected(self, x: Tensor, strength: float) -> Tensor:
+        """Where chroma says nothing (flat, or equal to the last bit), it is taken from luma's detail."""
+        names = [f.name for f in self.features]
+        chroma, luma = ([i for i, n in enumerate(names) if part in n] for part in ("speed_chroma", "adm3"))
+        if len(chroma) != 1 or len(luma) != 1:
+            return x
+        columns = list(x.unbind(dim=1))
+        silent = columns[chroma[0]] == 0
+        columns[chroma[0]] = torch.where(silent, strength * (1 - columns[luma[0]]), columns[chroma[0]])
+        return torch.stack(columns, dim=1)
 
     def finish(self, raw: Tensor, *, transform: bool = False, clip: bool = True) -> Tensor:
         """`raw` transformed (if asked, or if the model says so) and clipped."""
@@ -201,7 +215,7 @@ def _short(name: str) -> str:
 
 
 def _options(given: Mapping[str, Any]) -> tuple[Option, ...]:
-    return tuple(sorted((k, float(v)) for k, v in given.items()))
+    return tuple(sorted((k, v if isinstance(v, str) else float(v)) for k, v in given.items()))
 
 
 def _transform(d: Mapping[str, Any]) -> Transform:

@@ -21,8 +21,7 @@ _LARGE = 2048 * 1152  # more pixels: activity is measured on 2x2 averages
 _SMALL = 640 * 480  # up to so many pixels: a block weighs no more than its neighbours
 _FAST = 32  # frames a second from which on motion is the second difference
 _TEMPORAL = 2.0  # weight of temporal activity
-_SMOOTH, _IDENTITY = (1.0, 2.0, 1.0), (1.0,)
-_FIRST_ROWS = ((-2, 1), (3, 1))  # of the 6x6 high-pass on 2x2 averages: offsets of the outer rows and their weight
+_SMOOTH = (1.0, 2.0, 1.0)
 
 
 class History(NamedTuple):
@@ -54,7 +53,7 @@ def xpsnr(
     history     reference luma before the first picture; without it, it follows black, as in FFmpeg's filter
 
     A stream's value is not the mean: see `pooled_xpsnr`. Follows FFmpeg's filter `xpsnr` for 8 to 14 bit (Helmrich, Siekmann,
-    Becker, Bosse, Marpe & Wiegand 2020; ITU-T P.910 annex). Pictures of fewer than about 29,000 pixels give plain PSNR.
+    Becker, Bosse, Marpe & Wiegand 2020). Pictures of fewer than 2,025 pixels give plain PSNR.
     Differentiable with respect to `dist`. Raises InvalidValue (NaN, out of range, planes that do not belong together).
     """
     refs, dists = ([t] if isinstance(t, Tensor) else list(t) for t in (ref, dist))
@@ -147,7 +146,7 @@ def _weights(line: Tensor, size: int, bits: int, frame_rate: float) -> Tensor:
     activity = torch.where(counts > 0, activity.clamp_min(2.0 ** (bits - 6)), torch.ones_like(activity))
     weights = 1 / activity
     if width * height <= _SMALL:
-        weights = _smoothed(weights, width, height, size)
+        weights = _smoothed(weights)
     area = max(1e-5, width * height / (3840 * 2160))
     return weights * math.sqrt(16.0 * 2.0 ** (2 * bits - 9) / math.sqrt(area))
 
@@ -162,7 +161,7 @@ def _high_pass_large(x: Tensor, size: int) -> Tensor:
 
     Its last block in a row counts as flat where no more than 12 pixels of it are left, as in the filter.
     """
-    height, width = x.shape[2:]
+    width = x.shape[3]
     table = x.new_tensor(
         [
             [0, -1, -1, -1, -1, 0],
@@ -187,7 +186,7 @@ def _pair_sums(x: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(x, (0, w % 2, 0, h % 2))[None, None], 2)[0, 0] * 4
 
 
-def _smoothed(weights: Tensor, width: int, height: int, size: int) -> Tensor:
+def _smoothed(weights: Tensor) -> Tensor:
     """No block weighs more than the largest of its left, upper and right neighbour, in the filter's order of raster."""
     columns = weights.shape[1]
     w = weights.flatten().tolist()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,8 @@ from mediaml.rec.arrow import call, count_true, is_in
 from mediaml.rec.sources import read_source
 from mediaml.rec.times import UTC_MICROSECONDS, TimeUnit, check_zone, to_utc
 
+Duplicates = Literal["drop", "keep", "error"]
+DUPLICATES: tuple[Duplicates, ...] = get_args(Duplicates)
 REQUIRED = ("user", "title", "time")
 ROW = "event_row"
 
@@ -59,7 +61,7 @@ class BehaviourSettings(BaseModel):
     time_zone: str | None = None
     time_unit: TimeUnit | None = None
     kinds: tuple[str, ...] | None = None
-    duplicates: Literal["drop", "keep", "error"] = "drop"
+    duplicates: Duplicates = "drop"
     strict: bool = False
 
     @field_validator("columns")

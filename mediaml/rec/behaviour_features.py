@@ -92,7 +92,7 @@ def _windows_sql(settings: WindowSettings) -> str:
             f'count(*) OVER i{k} AS "title_events_{window}"',
             f"(count(*) FILTER (complete) OVER i{k})::DOUBLE / nullif(count(*) FILTER (started) OVER i{k}, 0) "
             f'AS "title_completion_{window}"',
-            f'avg(dwell_seconds) OVER i{k} AS "title_dwell_{window}"',
+            f'round(avg(dwell_seconds) OVER i{k}, 9) AS "title_dwell_{window}"',
             f'count(*) OVER u{k} AS "user_events_{window}"',
         ]
     before = "ORDER BY t RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
@@ -124,8 +124,7 @@ def _cowatch(db: duckdb.DuckDBPyConnection, window: str, history: int) -> pa.Chu
         CREATE OR REPLACE TABLE came AS
             SELECT i AS source, t, sum(count(*)) OVER (PARTITION BY i ORDER BY t) AS total FROM e GROUP BY i, t;
     """)  # noqa: S608
-    return (
-        db.sql(f"""
+    score = f"""
         WITH looked AS (
             SELECT p.row, coalesce(w1.total, 0) - coalesce(w0.total, 0) AS went,
                 coalesce(c1.total, 0) - coalesce(c0.total, 0) AS came
@@ -135,9 +134,7 @@ def _cowatch(db: duckdb.DuckDBPyConnection, window: str, history: int) -> pa.Chu
             ASOF LEFT JOIN came c1 ON c1.source = p.source AND p.t > c1.t
             ASOF LEFT JOIN came c0 ON c0.source = p.source AND p.since > c0.t)
         SELECT v.score FROM e LEFT JOIN
-            (SELECT row, avg(least(went / greatest(came, 1), 1.0)) AS score FROM looked GROUP BY row) v USING (row)
+            (SELECT row, round(avg(least(went / greatest(came, 1), 1.0)), 9) AS score FROM looked GROUP BY row) v USING (row)
         ORDER BY e.row
-    """)
-        .to_arrow_table()
-        .column("score")
-    )  # noqa: S608
+    """  # noqa: S608
+    return db.sql(score).to_arrow_table().column("score")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mediaml.errors import InvalidValue
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 
@@ -56,7 +56,7 @@ def make_content(blocks: Sequence[tuple[str, NDArray]]) -> Content:
     for name, values in blocks:
         array = np.asarray(values, dtype=np.float32)
         array = array[:, None] if array.ndim == 1 else array
-        made.append(Block(name, array, ~np.isnan(array).any(axis=1)))
+        made.append(Block(name, array, np.asarray(np.isfinite(array).all(axis=1))))
     return Content(tuple(made))
 
 
@@ -71,7 +71,9 @@ def standardise(content: Content, fit_on: Bools) -> Content:
         if not len(known):
             continue
         spread = known.std(axis=0)
-        scale = np.where(spread > 1e-9, 1.0 / np.maximum(spread, 1e-9), 0.0) / np.sqrt(max(1, int((spread > 1e-9).sum())))
+        scale = np.where(spread > 1e-9, 1.0 / np.maximum(spread, 1e-9), 0.0) / np.sqrt(
+            max(1, int((spread > 1e-9).sum()))
+        )
         scaled = (block.values - known.mean(axis=0)) * scale
         made.append(Block(block.name, np.where(block.present[:, None], scaled, 0.0).astype(np.float32), block.present))
     if not made:

@@ -2,8 +2,8 @@
 
 Warm titles keep the scores of EASE to the bit, so what content does to them is nothing by construction; only the places that
 cold titles take in a mixed list are lost to them. How many those are is one number, the scale of cold scores. It is
-chosen, like every other setting, on a simulated cold start inside the training data: items are hidden, the model is fitted on the
-rest and asked for them. Regression shrinks the scores of cold titles; the scale undoes that.
+chosen, like every other setting, on a simulated cold start inside the training data: items are hidden, the model is fitted
+on the rest and asked for them. Regression shrinks the scores of cold titles; the scale undoes that.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from mediaml.errors import InvalidValue, UnknownName
-from mediaml.rec.baselines.behaviour import gram
 from mediaml.rec.blocks import Content, design, distances, standardise
 from mediaml.rec.evaluation import cold_items
 from mediaml.rec.item_map import Warm, kernel, kernel_columns, learn_warm, trunk_columns
+from mediaml.rec.matrices import Interactions, columns, gram, lengths, size, times
 from mediaml.rec.trunk import Predicted, TrunkSettings
 from mediaml.rec.tuning import Chosen, Grid, Point, Problem, choose
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 
@@ -33,8 +32,9 @@ class BridgeSettings:
     """Everything that is not learnt.
 
     factors            of the collaborative space that the trunk predicts
-    warm_loss_limit    share of warm R@10 that the "protective" point may cost in a mixed list (in simulation)
+    warm_loss_limit    share of warm R@k that the "protective" point may cost in a mixed list (in simulation)
     grid               what is tried in the simulated cold start
+    k                  length of the lists that the simulation is judged by
     """
 
     factors: int = 64
@@ -42,6 +42,7 @@ class BridgeSettings:
     trunk: TrunkSettings = field(default_factory=TrunkSettings)
     grid: Grid = field(default_factory=Grid)
     seed: int = 0
+    k: int = 10
 
 
 class Bridge:
@@ -68,7 +69,7 @@ class Bridge:
         self.completion = None if completion is None else np.asarray(completion, np.float32)
         self.point = "balanced"
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:
+    def fit(self, train: Interactions, content: Content) -> Self:
         """Chooses the settings in a simulated cold start, then fits on all of `train`."""
         self.is_warm = ~cold_items(train)
         if self.is_warm.sum() < 20:
@@ -78,19 +79,27 @@ class Bridge:
         self._build(train, prepared, distances(prepared))
         return self
 
-    def _problem(self, train: csr_matrix, prepared: Content) -> Problem:
+    def _problem(self, train: Interactions, prepared: Content) -> Problem:
         settings, warm = self.settings, self.is_warm
         tags = None if self.tags is None else self.tags[warm]
         completion = None if self.completion is None else self.completion[warm]
         rows = prepared.rows(warm)
         return Problem(
-            train[:, warm], distances(rows), design(rows), tags, completion, settings.factors, settings.trunk, settings.seed
+            columns(train, warm),
+            distances(rows),
+            design(rows),
+            tags,
+            completion,
+            settings.factors,
+            settings.trunk,
+            settings.seed,
+            settings.k,
         )
 
-    def _build(self, train: csr_matrix, prepared: Content, distance: Floats) -> None:
+    def _build(self, train: Interactions, prepared: Content, distance: Floats) -> None:
         chosen, warm = self.chosen, self.is_warm
         self.warm: Warm = learn_warm(
-            gram(train[:, warm]), chosen.regularisation, self.settings.factors, chosen.smoothing
+            gram(columns(train, warm)), chosen.regularisation, self.settings.factors, chosen.smoothing
         )
         by_kernel = kernel_columns(self.warm, kernel(distance, chosen.width), warm, chosen.penalty)
         by_trunk, self.predicted = trunk_columns(
@@ -102,19 +111,19 @@ class Bridge:
     def points(self) -> Mapping[str, Point]:
         return {"balanced": self.chosen.balanced, "protective": self.chosen.protective}
 
-    def score(self, histories: csr_matrix) -> Floats:
+    def score(self, histories: Interactions) -> Floats:
         """Scores of all titles at `point`. Users without a history get (predicted) popularity. # (U, I) -> (U, I)"""
         if self.point not in self.points:
             raise UnknownName("operating point", self.point, self.points)
         return self.mixed(histories, self.points[self.point].scale)
 
-    def mixed(self, histories: csr_matrix, scale: float) -> Floats:
+    def mixed(self, histories: Interactions, scale: float) -> Floats:
         """Scores with those of cold titles multiplied by `scale`. # (U, I) -> (U, I)"""
-        out = np.empty((histories.shape[0], len(self.is_warm)), np.float32)
-        known = histories[:, self.is_warm]
-        out[:, self.is_warm] = known @ self.warm.weights
-        out[:, ~self.is_warm] = scale * (known @ self.cold_map)
-        out[known.getnnz(axis=1) == 0] = self.log_popularity()
+        out = np.empty((size(histories)[0], len(self.is_warm)), np.float32)
+        known = columns(histories, self.is_warm)
+        out[:, self.is_warm] = times(known, self.warm.weights)
+        out[:, ~self.is_warm] = scale * (times(known, self.cold_map))
+        out[lengths(known) == 0] = self.log_popularity()
         return out
 
     def log_popularity(self) -> Floats:

@@ -7,18 +7,19 @@ Hiding items at random is not a launch calendar: a hidden item's content is olde
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from mediaml.errors import InvalidValue
 from mediaml.rec.blocks import Content
+from mediaml.rec.matrices import Interactions, columns, dense, from_pairs, pairs, size, users_of_each
 from mediaml.rec.metrics import NEVER, coverage, ndcg_at_k, novelty, recall_at_k, relevance, top_k
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.floating]
 Catalogue = Literal["cold", "warm", "whole"]
 """Candidates and what counts: cold items among cold, warm among warm, or either among all."""
 
@@ -28,9 +29,9 @@ class Recommender(Protocol):
 
     name: str
 
-    def fit(self, train: csr_matrix, content: Content) -> Self: ...
+    def fit(self, train: Interactions, content: Content) -> Self: ...
 
-    def score(self, histories: csr_matrix) -> Scores:
+    def score(self, histories: Interactions) -> Scores:
         """Higher is better, finite. # (U, I) -> (U, I)"""
         ...
 
@@ -48,9 +49,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    train: csr_matrix  # (U, I) 0/1; columns of cold items are empty
-    warm_held: csr_matrix  # at most one a user
-    cold_held: csr_matrix
+    train: Interactions  # (U, I) 0/1; columns of cold items are empty
+    warm_held: Interactions  # at most one a user
+    cold_held: Interactions
     cold: NDArray[np.bool_]  # (I,)
 
 
@@ -83,6 +84,8 @@ def make_log(
 def make_split(log: Log, hidden_share: float = 0.2, seed: int = 0, least_events: int = 3) -> Split:
     """Hides `hidden_share` of the items, and the last warm event of every user who has `least_events` of them.
 
+    An event is not held out if its item would be left without any.
+
     Raises InvalidValue unless 0 < hidden_share < 1 and something is left on both sides.
     """
     if not 0 < hidden_share < 1:
@@ -93,6 +96,8 @@ def make_split(log: Log, hidden_share: float = 0.2, seed: int = 0, least_events:
     is_cold = cold[log.items]
     when = rng.random(len(log.users)) if log.times is None else log.times
     last = last_event(log, ~is_cold, when, least_events)
+    left = np.bincount(log.items[~is_cold & ~last], minlength=log.item_count)
+    last &= left[log.items] > 0  # an item's only events stay in training: it would be cold otherwise
     if is_cold.all() or not is_cold.any() or not last.any():
         raise InvalidValue("the log is too small to hide items and hold out events; give more events or items")
     return Split(_matrix(log, ~is_cold & ~last), _matrix(log, last), _matrix(log, is_cold), cold)
@@ -116,26 +121,68 @@ def rank(scores: Scores, split: Split, among: Catalogue, counts: Catalogue, k: i
     Args:
         counts: whose held-out events are relevant: of cold items, of warm items, or ("whole") of both.
     """
-    chosen = {"cold": split.cold, "warm": ~split.cold, "whole": np.ones_like(split.cold)}
-    held = {"cold": split.cold_held, "warm": split.warm_held, "whole": split.cold_held + split.warm_held}[counts]
+    return rank_each(scores, split, among, (counts,), k, seed)[0]
+
+
+def rank_each(
+    scores: Scores, split: Split, among: Catalogue, counts: Sequence[Catalogue], k: int = 10, seed: int = 0
+) -> list[Ranking]:
+    """`rank` for several answers to what is to be found, by one sorting."""
+    candidates, ranked = ranked_items(scores, split, among, k, seed)
+    popularity = users_of_each(split.train)[candidates]
+    rankings = []
+    for counted in counts:
+        held = {"cold": split.cold_held, "warm": split.warm_held}
+        parts = [dense(columns(held[c], candidates)) > 0 for c in held if counted in (c, "whole")]
+        relevant = np.logical_or.reduce(parts)
+        hits, count = relevance(ranked, relevant), relevant.sum(axis=1)
+        shown = ranked[count > 0]
+        measures = recall_at_k(hits, count), ndcg_at_k(hits, count)
+        bits = novelty(shown, popularity, size(split.train)[0])
+        rankings.append(Ranking(*measures, coverage(shown, len(candidates)), bits))
+    return rankings
+
+
+def ranked_items(
+    scores: Scores, split: Split, among: Catalogue, k: int, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(candidates, positions among them of the k best that a user has not had). # (C,), (U, k)"""
+    warm = users_of_each(split.train) > 0  # an item that nobody had and that was not hidden is no candidate
+    chosen = {"cold": split.cold, "warm": warm, "whole": warm | split.cold}
     candidates = np.flatnonzero(chosen[among])
     open_scores = scores[:, candidates]  # a copy
-    open_scores[split.train[:, candidates].nonzero()] = NEVER
-    relevant = held[:, candidates].toarray() > 0
-    ranked = top_k(open_scores, k, seed)
-    hits, count = relevance(ranked, relevant), relevant.sum(axis=1)
-    shown = ranked[count > 0]
-    popularity = np.asarray(split.train.sum(axis=0)).ravel()[candidates]
-    bits = novelty(shown, popularity, split.train.shape[0])
-    return Ranking(recall_at_k(hits, count), ndcg_at_k(hits, count), coverage(shown, len(candidates)), bits)
+    open_scores[pairs(columns(split.train, candidates))] = NEVER
+    return candidates, top_k(open_scores, k, seed)
 
 
-def cold_items(train: csr_matrix) -> NDArray[np.bool_]:
+class MixedLists:
+    """The best k of all titles for any scale of the cold ones' scores: they are among the k best warm and the k best cold."""
+
+    def __init__(self, scores: Scores, split: Split, k: int = 10) -> None:
+        found = []
+        for part, held in (("warm", split.warm_held), ("cold", split.cold_held)):
+            candidates, ranked = ranked_items(scores, split, part, k)  # pyright: ignore[reportArgumentType]
+            values = np.take_along_axis(scores[:, candidates], ranked.clip(0), axis=1)
+            relevant = dense(columns(held, candidates)) > 0
+            found.append((np.where(ranked < 0, NEVER, values), relevance(ranked, relevant), relevant.sum(axis=1)))
+        self.k = k
+        (self.warm, self.warm_hits, self.warm_count), (self.cold, self.cold_hits, self.cold_count) = found
+
+    def recalls(self, scale: float) -> tuple[float, float]:
+        """(cold, warm) mean recall in the whole catalogue; at scale 0 no cold title is listed."""
+        cold = self.cold * scale if scale else np.full_like(self.cold, NEVER)
+        best = np.argsort(-np.concatenate([self.warm, cold], axis=1), axis=1, kind="stable")[:, : self.k]
+        none = np.zeros_like(self.warm_hits)
+        cold_hits = np.take_along_axis(np.concatenate([none, self.cold_hits], axis=1), best, axis=1)
+        warm_hits = np.take_along_axis(np.concatenate([self.warm_hits, none], axis=1), best, axis=1)
+        recalls = recall_at_k(cold_hits, self.cold_count), recall_at_k(warm_hits, self.warm_count)
+        return float(np.nanmean(recalls[0])), float(np.nanmean(recalls[1]))
+
+
+def cold_items(train: Interactions) -> NDArray[np.bool_]:
     """Items without an event: what a model must score by content alone. # (I,)"""
-    return np.asarray(train.sum(axis=0)).ravel() == 0
+    return users_of_each(train) == 0
 
 
-def _matrix(log: Log, chosen: NDArray[np.bool_]) -> csr_matrix:
-    shape = (log.user_count, log.item_count)
-    ones = np.ones(int(chosen.sum()), np.float32)
-    return csr_matrix((ones, (log.users[chosen], log.items[chosen])), shape=shape)
+def _matrix(log: Log, chosen: NDArray[np.bool_]) -> Interactions:
+    return from_pairs(log.users[chosen], log.items[chosen], (log.user_count, log.item_count))

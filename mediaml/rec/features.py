@@ -1,7 +1,7 @@
 """Title features: one wide row a title and time, with masks for what is missing, in the lake's `features` table.
 
 Rows are only ever added. A build writes the rows that are new or differ from what the lake holds, each with the time at which
-its content became true (`valid_from`) and the time of the build (`computed_at`); a build that finds nothing new writes nothing.
+its content became true (`valid_from`) and the time of the build (`computed_at`); one that finds nothing new writes nothing.
 A title that is gone, and a state that titles.csv no longer states, are written as what holds at that time now: a correction
 never changes what an earlier event could have known.
 """
@@ -30,8 +30,6 @@ from mediaml.tables.rows import parameters_hash
 
 SPEC_ID = "title_features@1"
 DEFAULT_SET = "default"
-GROUPS_AT_ONCE = 32
-"""Titles whose vectors are in memory at the same time."""
 _DIGEST = Column("digest", "string", "hash", "of the row's features: tells whether a build changed it")
 
 
@@ -97,15 +95,16 @@ def build_features(
     changed = [r for r in rows if stored.get((r.state.title_id, r.state.valid_from)) != r.digest]
     latest = {r.state.title_id: r for r in sorted(rows, key=lambda r: r.state.valid_from)}
     standing = [r for r in latest.values() if r.state.media_ids]
+    known = now or datetime.now(UTC)  # after the reading: nobody could have had the rows before
     if changed:
         parameters = parameters_hash({"feature_set": feature_set, "pooling": settings.id})
         block = _analyzer_rows(changed, standing, features, feature_set, parameters)
-        lake.replace_derived(f"features:{feature_set}:{moment.isoformat()}", [block], computed_at=moment)
+        lake.replace_derived(f"features:{feature_set}:{known.isoformat()}", [block], computed_at=known)
     present = {m: sum(m in r.modalities for r in standing) for m in sorted({f.modality for f in features.values()})}
     deleted = sum(not r.state.media_ids for r in latest.values())
     unchanged = len(rows) - len(changed)
     return FeatureBuild(
-        feature_set, moment, len(standing), len(changed), unchanged, deleted, len(features), present, found.report
+        feature_set, known, len(standing), len(changed), unchanged, deleted, len(features), present, found.report
     )
 
 
@@ -135,31 +134,28 @@ def _with_corrections(
         before = [s for s in by_title.get(title_id, ()) if s.valid_from <= moment]
         if title_id in by_title:
             found.append(State(title_id, moment, before[-1].media_ids if before else ()))
-    gone = {title_id for title_id, _ in stored} - set(by_title)
     nothing = _Row(State("", now, ()), {}, "", frozenset()).digest
-    for title_id in sorted(gone):
-        last = max((moment, digest) for (title, moment), digest in stored.items() if title == title_id)
-        found.append(State(title_id, last[0] if last[1] == nothing else now, ()))
+    gone = {
+        title_id: (moment, digest) for (title_id, moment), digest in sorted(stored.items()) if title_id not in by_title
+    }
+    for title_id, (moment, digest) in gone.items():
+        found.append(State(title_id, moment if digest == nothing else now, ()))
     return found
 
 
 def _read(lake: Lake, states: Sequence[State], pooling: PoolingSettings) -> tuple[list[_Row], dict[str, Feature]]:
     """The features of every state; titles of the same media are read once."""
     groups = sorted({s.media_ids for s in states if s.media_ids})
-    features: dict[str, Feature] = {}
     content: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {(): ({}, {})}
-    for i in range(0, len(groups), GROUPS_AT_ONCE):
-        chosen = groups[i : i + GROUPS_AT_ONCE]
-        wide = read_content(lake, chosen, pooling)
-        features |= wide.features
-        for media, values, provenance in zip(chosen, wide.rows, wide.provenance, strict=True):
-            content[media] = ({n: _settled(v) for n, v in values.items()}, provenance)
+    wide = read_content(lake, groups, pooling)
+    for media, values, provenance in zip(groups, wide.rows, wide.provenance, strict=True):
+        content[media] = ({n: _settled(v) for n, v in values.items()}, provenance)
     rows = []
     for state in states:
         values, provenance = content[state.media_ids]
-        modalities = frozenset(features[n].modality for n in values)
+        modalities = frozenset(wide.features[n].modality for n in values)
         rows.append(_Row(state, values, json.dumps(provenance, sort_keys=True), modalities))
-    return rows, dict(sorted(features.items()))
+    return rows, dict(sorted(wide.features.items()))
 
 
 def _settled(value: Any) -> Any:

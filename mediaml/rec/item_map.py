@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mediaml.rec.baselines.behaviour import ease_weights
 from mediaml.rec.trunk import Predicted, Targets, Trunk, TrunkSettings
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 
@@ -40,7 +40,9 @@ def learn_warm(common: Floats, regularisation: float, factors: int, smoothing: f
     scaled = leading * lengths
     unit = max(float(np.sqrt(np.square(scaled).mean())), 1e-9)
     users_of = (smooth @ leading) / lengths * unit
-    return Warm(weights, smooth, (scaled / unit).astype(np.float32), users_of.astype(np.float32), np.diag(common).copy())
+    return Warm(
+        weights, smooth, (scaled / unit).astype(np.float32), users_of.astype(np.float32), np.diag(common).copy()
+    )
 
 
 def kernel(distance: Floats, width: float) -> Floats:

@@ -92,7 +92,7 @@ def read_versions(lake: Lake, feature_set: str = DEFAULT_SET) -> pa.Table:
         )
     if feature_set not in sets:
         raise UnknownName("feature set", feature_set, sets)
-    return _query(lake, ("title_id", "valid_from", "computed_at", "deleted"), feature_set)
+    return read_feature_rows(lake, ("title_id", "valid_from", "computed_at", "deleted"), feature_set)
 
 
 def feature_columns(lake: Lake, feature_set: str = DEFAULT_SET) -> list[str]:
@@ -106,7 +106,8 @@ def feature_columns(lake: Lake, feature_set: str = DEFAULT_SET) -> list[str]:
     return [n for n in names if row[n]]
 
 
-def _query(lake: Lake, columns: Sequence[str], feature_set: str) -> pa.Table:
+def read_feature_rows(lake: Lake, columns: Sequence[str], feature_set: str) -> pa.Table:
+    """Columns of `features`, in the order of `read_versions`."""
     names = ", ".join(map(quote, columns))
     return lake.query(
         f"SELECT {names} FROM features WHERE feature_set = {literal(feature_set)} "  # noqa: S608
@@ -147,7 +148,9 @@ def join_events(
     with AsOf(versions, rule) as asof:
         match = asof.match(table.column("title"), table.column("time"))
     rows = np.arange(len(match.row)) if unmatched == "keep" else np.flatnonzero(match.row >= 0)
-    values = Values.of(_query(lake, (*_TIMES, *chosen), feature_set).rename_columns([*_TIMES.values(), *chosen]))
+    values = Values.of(
+        read_feature_rows(lake, (*_TIMES, *chosen), feature_set).rename_columns([*_TIMES.values(), *chosen])
+    )
     metadata = {c.name: {"unit": c.unit, "description": c.description} for c in lake.describe("features")}
     schema = pa.schema([*table.schema, pa.field(STATUS, pa.string()), *values.schema(metadata)])
     present: Counter[str] = Counter({n: 0 for n in chosen if n.startswith("has_")})
@@ -219,7 +222,11 @@ def explain(
     if match.row[0] < 0:
         return Explanation(facts, label, candidates)
     names = feature_columns(lake, feature_set)
-    chosen = _query(lake, ("media_ids", "provenance", *names), feature_set).slice(int(match.row[0]), 1).to_pylist()[0]
+    chosen = (
+        read_feature_rows(lake, ("media_ids", "provenance", *names), feature_set)
+        .slice(int(match.row[0]), 1)
+        .to_pylist()[0]
+    )
     media, sources = json.loads(chosen.pop("media_ids")), json.loads(chosen.pop("provenance"))
     return Explanation(facts, label, candidates, {n: _short(v) for n, v in chosen.items()}, sources, media)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -23,6 +23,8 @@ from mediaml.spec import Column, Dtype
 from mediaml.tables import ColumnInfo, Lake
 from mediaml.tables.reader import literal, quote
 
+VECTORS_AT_ONCE = 65_536
+"""Vectors of shots in memory together: 336 MB of 1280-d ones."""
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _RHYTHM = (
     ("shots_per_minute", "1/min", "number of shots a minute", "count(*) / (sum(d) / 60)"),
@@ -72,13 +74,14 @@ class Wide:
 
 
 def read_content(lake: Lake, groups: Sequence[Sequence[str]], pooling: PoolingSettings) -> Wide:
-    """Features of each group of media_ids. Vectors are held for all groups at once: give some dozens at a time."""
+    """Features of each group of media_ids, which are best sorted: then a batch of vectors lies close together on disk."""
     wide = Wide({}, [{} for _ in groups], [{} for _ in groups])
     pairs = ", ".join(f"({g}, {literal(m)})" for g, media in enumerate(groups) for m in media)
     if not pairs:
         return wide
     members = f"(VALUES {pairs}) m(g, media_id)"
-    _vectors(lake, members, pooling, wide)
+    for low, high in _batches(lake, members, len(groups)):
+        _vectors(lake, members, low, high, pooling, wide)
     _tag_shares(lake, members, wide)
     _frame_statistics(lake, members, wide)
     _file_values(lake, members, wide)
@@ -95,10 +98,26 @@ def vector_column(model: str, weights_sha256: str, pooling: PoolingSettings) -> 
     return f"vector_{name}_{space}"
 
 
-def _vectors(lake: Lake, members: str, pooling: PoolingSettings, wide: Wide) -> None:
+def _batches(lake: Lake, members: str, groups: int) -> Iterator[tuple[int, int]]:
+    """Ranges of groups that have about `VECTORS_AT_ONCE` vectors each."""
+    found = lake.query(f"SELECT g, count(*) AS n FROM {members} JOIN embeddings USING (media_id) GROUP BY g")  # noqa: S608
+    counts = dict(zip(found.column("g").to_pylist(), found.column("n").to_pylist(), strict=True))
+    low = held = 0
+    for group in range(groups):
+        held += counts.get(group, 0)
+        if held >= VECTORS_AT_ONCE or group == groups - 1:
+            if held:
+                yield low, group
+            low, held = group + 1, 0
+
+
+def _vectors(lake: Lake, members: str, low: int, high: int, pooling: PoolingSettings, wide: Wide) -> None:
+    """The pooled vectors of groups low..high."""
+    chosen = f"(SELECT * FROM {members} WHERE g BETWEEN {low} AND {high})"  # noqa: S608
+    extent = f"e.media_id BETWEEN (SELECT min(media_id) FROM {chosen}) AND (SELECT max(media_id) FROM {chosen})"  # noqa: S608
     found = lake.query(
         "SELECT g, model, weights_sha256, media_id, end_seconds - start_seconds AS seconds, vector, analyzer, "  # noqa: S608
-        f"e.computed_at FROM {members} JOIN embeddings e USING (media_id) "
+        f"e.computed_at FROM {chosen} m JOIN embeddings e USING (media_id) WHERE {extent} "
         "QUALIFY rank() OVER (PARTITION BY g, media_id, model, weights_sha256 "
         "ORDER BY list_position(['shot', 'frame', 'file'], scope)) = 1 "
         "ORDER BY g, model, weights_sha256, media_id, start_seconds, analyzer"
@@ -108,17 +127,17 @@ def _vectors(lake: Lake, members: str, pooling: PoolingSettings, wide: Wide) -> 
     plain = found.drop_columns(["vector", "seconds"]).to_pydict()
     keys = list(zip(plain["g"], plain["model"], plain["weights_sha256"], strict=True))
     edges = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]] + [len(keys)]
-    for low, high in pairwise(edges):
-        group, model, weights = keys[low]
+    for first, last in pairwise(edges):
+        group, model, weights = keys[first]
         name = vector_column(model, weights, pooling)
-        vectors = flat[starts[low] : starts[high]].reshape(high - low, -1)  # (shots, D)
+        vectors = flat[starts[first] : starts[last]].reshape(last - first, -1)  # (shots, D)
         text = f"{model} pooled over shots ({pooling.id}); weights {weights[:8]}"
         column = Column(name, "float32", "1", text, length=vectors.shape[1], nullable=True)
         modality = name.removeprefix("vector_")
-        wide.put(group, Feature(column, modality), pool(vectors, seconds[low:high], pooling))
-        for analyzer in set(plain["analyzer"][low:high]):
-            media = len(set(plain["media_id"][low:high]))
-            wide.note(group, modality, analyzer, media, max(plain["computed_at"][low:high]))
+        wide.put(group, Feature(column, modality), pool(vectors, seconds[first:last], pooling))
+        for analyzer in set(plain["analyzer"][first:last]):
+            media = len(set(plain["media_id"][first:last]))
+            wide.note(group, modality, analyzer, media, max(plain["computed_at"][first:last]))
 
 
 def _flat_lists(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -166,7 +185,7 @@ def _frame_statistics(lake: Lake, members: str, wide: Wide) -> None:
         for kind, sql, words in kinds
     ]
     _scalars(lake, f"{members} JOIN frames f USING (media_id)", wanted, wide)
-    _note_analyzers(lake, members, "frames", columns, wide)
+    _note_analyzers(lake, members, "frames", {_modality(c) for c in columns}, wide)
 
 
 def _file_values(lake: Lake, members: str, wide: Wide) -> None:
@@ -179,7 +198,7 @@ def _file_values(lake: Lake, members: str, wide: Wide) -> None:
         mean = f"sum({value} * {weight}) / sum({weight}) FILTER ({value} IS NOT NULL)"
         wanted.append((c, c.name, mean, f"mean over files, weighted by length, of: {c.description}"))
     _scalars(lake, source, wanted, wide)
-    _note_analyzers(lake, members, "files", columns, wide)
+    _note_analyzers(lake, members, "files", {_modality(c) for c in columns}, wide)
 
 
 def _scalars(lake: Lake, source: str, wanted: Sequence[tuple[ColumnInfo, str, str, str]], wide: Wide) -> None:
@@ -203,8 +222,7 @@ def _modality(info: ColumnInfo) -> str:
     return info.source.split("; ")[0].split("@")[0].split(" ")[0]
 
 
-def _note_analyzers(lake: Lake, members: str, table: str, columns: Sequence[ColumnInfo], wide: Wide) -> None:
-    wanted = {_modality(c) for c in columns}
+def _note_analyzers(lake: Lake, members: str, table: str, wanted: Set[str], wide: Wide) -> None:
     found = lake.query(
         f"SELECT g, analyzer, count(DISTINCT media_id), max(t.computed_at) FROM {members} "  # noqa: S608
         f"JOIN {table} t USING (media_id) GROUP BY g, analyzer"
@@ -236,6 +254,7 @@ def _span_shares(lake: Lake, members: str, groups: Sequence[Sequence[str]], wide
             if total > 0:
                 share = seconds.get((group, kind["kind"], kind["name"]), 0.0) / total
                 wide.put(group, Feature(column, kind["name"]), min(share, 1.0))
+    _note_analyzers(lake, members, "spans", {k["name"] for k in kinds}, wide)
 
 
 def _rhythm(lake: Lake, members: str, wide: Wide) -> None:

@@ -91,7 +91,7 @@ def _postgres(address: str, query: str) -> pa.Table:
             connection.read_only = True
             with connection.cursor(name="mediaml_events") as cursor:
                 cursor.itersize = _FETCH_ROWS
-                cursor.execute(query)
+                cursor.execute(query.encode())
                 return _table(cursor)
     except psycopg.Error as error:
         raise QueryError(f"PostgreSQL: {str(error).strip()}") from error

@@ -45,7 +45,9 @@ def interval(values: Floats, *, resamples: int = 2000, level: float = 0.95, seed
     return _estimate(float((filled.sum(1) / known.sum(1)).mean()), means, level, int(known.any(axis=0).sum()))
 
 
-def paired_interval(ours: Floats, theirs: Floats, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Estimate:
+def paired_interval(
+    ours: Floats, theirs: Floats, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
     """Mean difference `ours - theirs` over the users and splits that have both."""
     return interval(np.atleast_2d(ours) - np.atleast_2d(theirs), resamples=resamples, level=level, seed=seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import duckdb
@@ -14,6 +14,7 @@ from mediaml.rec.arrow import call
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 TimeUnit = Literal["s", "ms", "us"]
+TIME_UNITS: tuple[TimeUnit, ...] = get_args(TimeUnit)
 _PER_UNIT: dict[str, int] = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _OFFSET = r"([zZ]|[+-]\d{2}(:?\d{2})?| UTC)$"
 

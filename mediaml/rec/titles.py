@@ -32,6 +32,7 @@ from mediaml.tables import Lake
 from mediaml.tables.rows import decode_path
 
 COLUMNS = ("title_id", "media", "valid_from", "valid_to")
+_LINE = "line in the file"
 _MEDIA_ID = re.compile(r"[0-9a-f]{64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PATTERN = re.compile(r"[*?\[]")
@@ -125,7 +126,7 @@ def read_titles(path: str | Path, lake: Lake, time_zone: str | None = None) -> T
     memberships: dict[tuple[str, str, datetime], Membership] = {}
     unmatched: list[tuple[int, str]] = []
     for i, row in enumerate(rows):
-        line, title_id, media = i + 2, row["title_id"].strip(), row["media"].strip()
+        line, title_id, media = int(row[_LINE]), row["title_id"].strip(), row["media"].strip()
         if not title_id or not media:
             raise InvalidValue(f"{file.name}, line {line}: {'title_id' if not title_id else 'media'} is empty")
         found = known.find(media, f"{file.name}, line {line}")
@@ -153,7 +154,11 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text)
             _check_columns(file.name, reader.fieldnames or [])
-            rows = [{n: row.get(n) or "" for n in COLUMNS} for row in reader]
+            rows = [
+                {n: row.get(n) or "" for n in COLUMNS} | {_LINE: str(reader.line_num)}
+                for row in reader
+                if any(row.values())
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidValue(f"{printable(file)}: cannot be read: {error}") from error
     if not rows:
@@ -180,7 +185,9 @@ def _times(rows: Sequence[Mapping[str, str]], column: str, name: str, zone: str 
     found = to_utc(pa.chunked_array([pa.array(texts, pa.string())]), f"{name}: column {column!r}", zone, None)
     for i, (text, value) in enumerate(zip(given, found, strict=True)):
         if text and not value.is_valid:
-            raise InvalidValue(f"{name}, line {i + 2}: {column} {text!r} is no time; write 2024-05-01 or ISO 8601")
+            raise InvalidValue(
+                f"{name}, line {rows[i][_LINE]}: {column} {text!r} is no time; write 2024-05-01 or ISO 8601"
+            )
     return [None if not v.is_valid else v.as_py().astimezone(UTC) for v in found]
 
 

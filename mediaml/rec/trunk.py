@@ -1,7 +1,8 @@
 """A small torch network from content to behaviour: one trunk, heads for collaborative factors, popularity, tags, completion.
 
 In training the behaviour of a title is given beside its content and dropped for half of the titles in every step (DropoutNet,
-Volkovs et al., 2017), so that one network serves titles with and without a history. Seeded; the same on every run of one machine.
+Volkovs et al., 2017), so that one network serves titles with and without a history.
+Seeded; the same on every run of one machine.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkSettings:
-    width: int = 256
-    steps: int = 200
-    learning_rate: float = 3e-3
+    width: int = 128
+    steps: int = 150
+    learning_rate: float = 1e-3
     weight_decay: float = 0.05
     dropout: float = 0.3
     id_dropout: float = 0.5  # share of titles whose behaviour is hidden in a step
@@ -54,7 +55,11 @@ class TrunkNet(nn.Module):
         super().__init__()
         width = settings.width
         self.trunk = nn.Sequential(
-            nn.Linear(content + factors + 1, width), nn.GELU(), nn.Dropout(settings.dropout), nn.Linear(width, width), nn.GELU()
+            nn.Linear(content + factors + 1, width),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(width, width),
+            nn.GELU(),
         )
         self.factors = nn.Linear(width, factors)
         self.popularity = nn.Linear(width, 1)

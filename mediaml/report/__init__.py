@@ -1,4 +1,4 @@
-"""The HTML report: reads tables, nothing else."""
+"""HTML reports: of a lake, from its tables and nothing else; of one score (mediaml.report.score), which shows frames too."""
 
 from mediaml.report.build import build_report
 

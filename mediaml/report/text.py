@@ -78,7 +78,16 @@ def brief(value: float | None) -> str:
         return "–"
     if abs(value) >= 100 or value == 0:
         return number(round(value))
+    if abs(value) < 5e-5:
+        return f"{value:.1e}"
     return f"{value:.{min(4, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
+
+
+def score(value: float | None) -> str:
+    """Four decimals, which is what implementations of a metric are compared by; four significant digits below 0.001."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.3e}"
 
 
 def moment(value: datetime | None) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, get_args
 
 import duckdb
 import numpy as np
@@ -28,7 +28,7 @@ from mediaml.errors import InvalidValue, UnknownName
 from mediaml.tables.catalog import LOCAL_ONLY
 
 Mode = Literal["known", "valid"]
-MODES: tuple[Mode, ...] = ("known", "valid")
+MODES: tuple[Mode, ...] = get_args(Mode)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -186,6 +186,15 @@ class AsOf:
         if self.rule.max_age is None:
             return np.zeros(len(at), bool)
         return at - valid > self.rule.max_age // timedelta(microseconds=1)
+
+    def steps(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(S,) positions of versions and the (S,) microseconds since 1970 UTC from which each wins, by key and time.
+
+        Joining events with the last step before them is the same as `match` without `max_age`; tools with one time column
+        can do that.
+        """
+        found = self._db.sql("SELECT row, available_us FROM stairs ORDER BY key, available_us").fetchnumpy()
+        return np.asarray(found["row"], np.int64), np.asarray(found["available_us"], np.int64)
 
     def candidates(self, key: str, time: datetime) -> list[Candidate]:
         """All versions of a key with the verdict on each for an event at `time`, the strongest first."""

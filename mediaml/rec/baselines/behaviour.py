@@ -6,12 +6,12 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from mediaml.errors import UsageError
 from mediaml.rec.blocks import Content
+from mediaml.rec.matrices import Interactions, gram, size, times, users_of_each
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 class Popularity:
@@ -19,12 +19,12 @@ class Popularity:
 
     name = "popularity"
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:  # noqa: ARG002 - one signature for all
-        self.counts = np.asarray(train.sum(axis=0), dtype=np.float32).ravel()
+    def fit(self, train: Interactions, content: Content) -> Self:  # noqa: ARG002 - one signature for all
+        self.counts = users_of_each(train)
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
-        return np.tile(self.counts, (histories.shape[0], 1))
+    def score(self, histories: Interactions) -> Floats:
+        return np.tile(self.counts, (size(histories)[0], 1))
 
 
 class ItemKNN:
@@ -36,7 +36,7 @@ class ItemKNN:
         self.neighbours = neighbours
         self.shrink = shrink
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:  # noqa: ARG002
+    def fit(self, train: Interactions, content: Content) -> Self:  # noqa: ARG002
         common = gram(train)
         norms = np.sqrt(np.diag(common))
         similar = common / (np.outer(norms, norms) + self.shrink)
@@ -44,8 +44,8 @@ class ItemKNN:
         self.weights = keep_largest(similar, self.neighbours)
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
-        return np.asarray(histories @ self.weights, dtype=np.float32)
+    def score(self, histories: Interactions) -> Floats:
+        return times(histories, self.weights)
 
 
 class EASE:
@@ -56,12 +56,12 @@ class EASE:
     def __init__(self, regularisation: float = 200.0) -> None:
         self.regularisation = regularisation
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:  # noqa: ARG002
+    def fit(self, train: Interactions, content: Content) -> Self:  # noqa: ARG002
         self.weights = ease_weights(gram(train), self.regularisation)
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
-        return np.asarray(histories @ self.weights, dtype=np.float32)
+    def score(self, histories: Interactions) -> Floats:
+        return times(histories, self.weights)
 
 
 class IALS:
@@ -72,7 +72,7 @@ class IALS:
     def __init__(self, factors: int = 64, regularisation: float = 10.0, alpha: float = 5.0, rounds: int = 15) -> None:
         self.factors, self.regularisation, self.alpha, self.rounds = factors, regularisation, alpha, rounds
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:  # noqa: ARG002
+    def fit(self, train: Interactions, content: Content) -> Self:  # noqa: ARG002
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from threadpoolctl import threadpool_limits
@@ -92,24 +92,19 @@ class IALS:
         self.item_factors: Floats = np.asarray(model.item_factors, dtype=np.float32)
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
+    def score(self, histories: Interactions) -> Floats:
         return self.users(histories) @ self.item_factors.T
 
-    def users(self, histories: csr_matrix) -> Floats:
+    def users(self, histories: Interactions) -> Floats:
         """Exact factors of users whose history this is. # (U, I) -> (U, factors)"""
-        items, size = self.item_factors, self.factors
-        base = items.T @ items + self.regularisation * np.eye(size, dtype=np.float32)
-        made = np.zeros((histories.shape[0], size), np.float32)
-        for user in range(histories.shape[0]):
+        items, users = self.item_factors, size(histories)[0]
+        base = items.T @ items + self.regularisation * np.eye(self.factors, dtype=np.float32)
+        made = np.zeros((users, self.factors), np.float32)
+        for user in range(users):
             had = items[histories.indices[histories.indptr[user] : histories.indptr[user + 1]]]
             # confidence of an event is alpha, of any other pair 1
             made[user] = np.linalg.solve(base + (self.alpha - 1) * had.T @ had, self.alpha * had.sum(axis=0))
         return made
-
-
-def gram(train: csr_matrix) -> Floats:
-    """How many users two items share. # (U, I) -> (I, I)"""
-    return np.asarray((train.T @ train).todense(), dtype=np.float32)
 
 
 def ease_weights(common: Floats, regularisation: float) -> Floats:

@@ -6,13 +6,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from mediaml.rec.baselines.behaviour import EASE, keep_largest
 from mediaml.rec.blocks import Content, design, standardise
 from mediaml.rec.evaluation import cold_items
+from mediaml.rec.matrices import Interactions, times
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 class ContentKNN:
@@ -26,7 +26,7 @@ class ContentKNN:
     def __init__(self, neighbours: int | None = None) -> None:
         self.neighbours = neighbours
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:
+    def fit(self, train: Interactions, content: Content) -> Self:
         warm = ~cold_items(train)
         rows = design(standardise(content, warm))
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
@@ -36,8 +36,8 @@ class ContentKNN:
         self.weights = similar if self.neighbours is None else keep_largest(similar, self.neighbours)
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
-        return np.asarray(histories @ self.weights, dtype=np.float32)
+    def score(self, histories: Interactions) -> Floats:
+        return times(histories, self.weights)
 
 
 class ContentRidge:
@@ -48,7 +48,7 @@ class ContentRidge:
     def __init__(self, factors: int = 64, penalty: float = 1.0, regularisation: float = 200.0) -> None:
         self.factors, self.penalty, self.regularisation = factors, penalty, regularisation
 
-    def fit(self, train: csr_matrix, content: Content) -> Self:
+    def fit(self, train: Interactions, content: Content) -> Self:
         warm = ~cold_items(train)
         ease = EASE(self.regularisation).fit(train, content)
         scores = ease.score(train)
@@ -63,5 +63,5 @@ class ContentRidge:
         self.weights = (ease.weights @ vectors) @ (rows @ solution).T
         return self
 
-    def score(self, histories: csr_matrix) -> Floats:
-        return np.asarray(histories @ self.weights, dtype=np.float32)
+    def score(self, histories: Interactions) -> Floats:
+        return times(histories, self.weights)

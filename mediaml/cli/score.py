@@ -1,0 +1,210 @@
+"""`mediaml score`: encodes against their sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mediaml.cli.console import errors_console, output_console, print_table
+from mediaml.errors import InvalidValue, printable
+
+if TYPE_CHECKING:
+    from mediaml.engine.score import ScoreResult
+    from mediaml.engine.score_pairs import Pair, PairOutcome
+
+
+def register(app: typer.Typer) -> None:
+    app.command("score")(score)
+
+
+def score(
+    encode: Annotated[
+        Path | None, typer.Argument(help="The distorted file, or a directory of them.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", "-r", help="Its source, or a directory of sources (pairs by name).")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV with the columns distorted and reference, instead of ENCODE and -r.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option("--metrics", "-m", help="Comma-separated metrics; default: vmaf, psnr, ssim.")
+    ] = "",
+    align: Annotated[bool, typer.Option(help="Align the two in time first; without: frame i against frame i.")] = True,
+    scale_to: Annotated[
+        str, typer.Option(help="reference, distorted or WIDTHxHEIGHT; the others are scaled to it, bicubic.")
+    ] = "reference",
+    shots: Annotated[bool, typer.Option("--shots", help="Find the shots of the encode, and pool over each.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write everything, with libvmaf's field names.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row a frame.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write a row a frame.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with pictures (one pair).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A lake for the scores; pairs that it holds are not scored again."),
+    ] = None,
+    fail_under: Annotated[
+        str, typer.Option(help="Least values, e.g. vmaf=93,p5:vmaf=85; exit code 3 where one is missed.")
+    ] = "",
+    size: Annotated[str, typer.Option(help="Raw video: WIDTHxHEIGHT in pixels.")] = "",
+    pixel_format: Annotated[str, typer.Option(help="Raw video: FFmpeg's name, e.g. yuv420p10le.")] = "yuv420p",
+    fps: Annotated[str, typer.Option(help="Raw video: frames a second, e.g. 25 or 30000/1001.")] = "25",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, and no table.")] = False,
+) -> None:
+    """Score encodes against their sources: aligned in time, brought to one size, pooled, with the worst moments.
+
+    Exit codes: 0 all well, 1 a pair failed, 2 bad use, 3 a limit of --fail-under was missed.
+
+    Examples:
+
+        mediaml score encode.mp4 -r source.mov
+
+        mediaml score encode.mp4 -r source.mov --metrics vmaf,psnr --json out.json --csv frames.csv
+
+        mediaml score encodes/ -r sources/ --fail-under vmaf=93,p5:vmaf=85 --out lake/
+    """
+    from mediaml.decode.raw_video import RawFormat
+    from mediaml.engine.pooling import Limit
+    from mediaml.engine.score_pairs import ScoreSettings, exit_code
+
+    chosen = _pairs(encode, reference, pairs)
+    names = tuple(m.strip() for m in metrics.split(",") if m.strip())
+    settings = ScoreSettings(
+        metrics=names or None,
+        align=align,
+        scale_to=scale_to,
+        raw=RawFormat.parse(size, pixel_format, fps) if size else None,
+        device=device,  # type: ignore[arg-type]  # checked by choose_device
+        out=None if out is None else out.expanduser(),
+        limits=Limit.parse(fail_under),
+        detect_shots=shots,
+    )
+    if html is not None and len(chosen) > 1:
+        raise InvalidValue("--html writes the report of one pair; use --out and `mediaml report` for many")
+    outcomes = _score_all(chosen, settings, quiet)
+    _write(outcomes, json, csv, parquet, html)
+    if not quiet:
+        _print(outcomes)
+    raise typer.Exit(exit_code(outcomes))
+
+
+def _pairs(encode: Path | None, reference: Path | None, listed: Path | None) -> list[Pair]:
+    from mediaml.engine.score_pairs import find_pairs, read_pairs
+
+    if listed is not None:
+        if encode is not None or reference is not None:
+            raise InvalidValue("--pairs names both files of every pair; leave ENCODE and --reference out")
+        return read_pairs(listed.expanduser())
+    if encode is None or reference is None:
+        raise InvalidValue("name an encode and its source: mediaml score ENCODE -r SOURCE (or --pairs pairs.csv)")
+    return find_pairs(encode.expanduser(), reference.expanduser())
+
+
+def _score_all(pairs: list[Pair], settings: Any, quiet: bool) -> list[PairOutcome]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from mediaml.engine.score_pairs import score_pairs
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors_console(), transient=True, disable=quiet) as bars:
+        files = bars.add_task("pairs", total=len(pairs))
+        frames = bars.add_task("aligning", total=None)
+
+        def begin(pair: Pair) -> Any:
+            bars.reset(frames, description=printable(pair.distorted.name), total=None)
+            return lambda done, _seconds: bars.update(frames, completed=done)
+
+        outcomes = []
+        for outcome in score_pairs(pairs, settings, begin):
+            outcomes.append(outcome)
+            bars.advance(files)
+            if outcome.error is not None:
+                errors_console().print(
+                    f"failed: {outcome.error}", style="red", markup=False, highlight=False, soft_wrap=True
+                )
+    return outcomes
+
+
+def _write(
+    outcomes: list[PairOutcome], json: Path | None, csv: Path | None, parquet: Path | None, html: Path | None
+) -> None:
+    from mediaml.engine.score_output import score_dict, write_frames, write_json
+
+    results = [o.result for o in outcomes if o.result is not None]
+    if json is not None:
+        one = len(outcomes) == 1 and results
+        write_json(score_dict(results[0]) if one else [_entry(o) for o in outcomes], json.expanduser())
+    for path, kind in ((csv, "csv"), (parquet, "parquet")):
+        if path is not None and results:
+            write_frames(results, path.expanduser(), kind)  # type: ignore[arg-type]
+    if html is not None and results:
+        _write_html(results[0], html.expanduser())
+
+
+def _entry(outcome: PairOutcome) -> dict[str, Any]:
+    from mediaml.engine.score_output import score_dict
+
+    return outcome.to_dict() | ({} if outcome.result is None else score_dict(outcome.result))
+
+
+def _write_html(result: ScoreResult, path: Path) -> None:
+    try:
+        from mediaml.report.score import build_score_report
+    except ModuleNotFoundError as error:
+        raise InvalidValue("this build has no report of a score; use --json") from error
+    build_score_report(result, path)
+
+
+def _print(outcomes: list[PairOutcome]) -> None:
+    if len(outcomes) == 1:
+        if outcomes[0].result is not None:
+            _print_result(outcomes[0].result)
+        elif outcomes[0].known:
+            _print_pooled(outcomes[0].pooled, outcomes[0].headline)
+            output_console().print("known already; nothing was scored", highlight=False)
+    else:
+        names = list(dict.fromkeys(n for o in outcomes for n in o.headline))
+        rows = [
+            (o.pair.distorted.name, o.pair.reference.name, *(_mean(o, n) for n in names), _state(o)) for o in outcomes
+        ]
+        print_table(["encode", "source", *names, ""], rows)
+    for outcome in outcomes:
+        for limit, reached in outcome.missed:
+            got = "no score" if reached is None else f"{reached:.4f}"
+            errors_console().print(
+                f"missed: {outcome.pair.distorted.name}: {limit} reached {got}",
+                style="red", markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
+
+
+def _mean(outcome: PairOutcome, name: str) -> float | None:
+    return outcome.pooled[name].mean if name in outcome.pooled else None
+
+
+def _state(outcome: PairOutcome) -> str:
+    if outcome.error is not None:
+        return f"failed: {outcome.error.reason}"
+    return "below the limit" if outcome.missed else "known already" if outcome.known else ""
+
+
+def _print_result(result: ScoreResult) -> None:
+    from mediaml.engine.score_text import alignment_line, worst_lines
+
+    _print_pooled(result.pooled, result.headline)
+    lines = [alignment_line(result), *worst_lines(result), *(f"note: {n}" for n in result.notes)]
+    lines += [f"{name} gave nothing: {why}" for name, why in result.failed.items()]
+    for line in lines:
+        output_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_pooled(pooled: dict[str, Any], names: tuple[str, ...]) -> None:
+    rows = []
+    for name in names:
+        if name in pooled:
+            p = pooled[name]
+            second = f"{p.worst_second.value:.3f} at {p.worst_second.start_seconds:.2f} s"
+            rows.append((name, p.mean, p.harmonic_mean, p.percentiles[5], p.min, p.max, second))
+    print_table(["metric", "mean", "harmonic", "p5", "min", "max", "worst second"], rows)

@@ -1,0 +1,219 @@
+"""`mediaml.score` and `mediaml score` from files to numbers, files, exit codes and the lake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import typer
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from mediaml.cli.score import register
+from mediaml.engine.score import score
+from mediaml.engine.score_output import score_dict
+from mediaml.engine.score_pairs import find_pairs, read_pairs
+from mediaml.errors import ContentDiffers, InvalidValue, MediaError, MediaMissing, UnknownName
+from mediaml.tables import Lake
+from tests.clips import make_clip, solid
+from tests.real_clips import Picture, write
+
+app = typer.Typer()
+register(app)
+app.command("other")(lambda: None)
+WIDTH, HEIGHT = 160, 96
+
+
+def picture(at: int) -> Picture:
+    """yuv420p of a blobby texture that moves by two samples a frame."""
+    import cv2
+
+    rng = np.random.default_rng(1)
+    small = rng.integers(16, 235, (HEIGHT // 8, (WIDTH + 400) // 8), dtype=np.uint8)
+    luma = cv2.resize(small, (WIDTH + 400, HEIGHT), interpolation=cv2.INTER_CUBIC)[:, 2 * at : 2 * at + WIDTH]
+    return np.concatenate([luma, np.full((HEIGHT // 2, WIDTH), 128, np.uint8)])
+
+
+def encode(path: Path, order: Sequence[int], crf: int = 30, **given: object) -> Path:
+    return write(path, [picture(i) for i in order], crf=crf, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("source") / "clip.mp4", range(60), crf=1)
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["score", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def luma_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b.astype(float)) ** 2)))
+
+
+def test_scores_follow_the_alignment(source: Path, tmp_path: Path) -> None:
+    order = [i for i in range(7, 60) if i not in (20, 21, 40)]
+    result = score(encode(tmp_path / "d.mp4", order), source, ["psnr_y"])
+    assert result.frames["reference_index"].tolist() == order
+    assert result.frames["frame_index"].tolist() == list(range(len(order)))
+    plain = score(encode(tmp_path / "whole.mp4", range(60)), source, ["psnr_y"])
+    assert abs(result["psnr_y"].mean - plain["psnr_y"].mean) < 0.5
+    assert result.plan.alignment is not None and result.plan.alignment.summary.dropped_frames == 3
+    wrong = score(tmp_path / "d.mp4", source, ["psnr_y"], align=False)
+    assert wrong["psnr_y"].mean < result["psnr_y"].mean - 5
+
+
+def test_psnr_is_that_of_the_decoded_planes(source: Path, tmp_path: Path) -> None:
+    from tests.real_clips import frames_of
+
+    distorted = encode(tmp_path / "d.mp4", range(60), crf=40)
+    result = score(distorted, source, ["psnr_y"])
+    shown = frames_of(distorted, 60), frames_of(source, 60)
+    expected = [luma_psnr(a[:HEIGHT], b[:HEIGHT]) for a, b in zip(*shown, strict=True)]
+    assert result.frames["psnr_y"] == pytest.approx(expected, abs=1e-3)
+    assert result["psnr_y"].mean == pytest.approx(np.mean(expected), abs=1e-3)
+    assert result.worst[0].frame_index == int(np.argmin(expected))
+
+
+def test_a_reference_shorter_than_the_encode_is_said(source: Path, tmp_path: Path) -> None:
+    short = encode(tmp_path / "short.mp4", range(40), crf=1)
+    result = score(source, short, ["psnr_y"])
+    assert result.frames_scored == 40
+    assert any("reference ends before" in note for note in result.notes)
+    result = score(source, short, ["psnr_y"], align=False)
+    assert result.frames_scored == 40 and any("the 40 that both files have" in note for note in result.notes)
+
+
+def test_one_frame_and_still_pictures(tmp_path: Path) -> None:
+    one = encode(tmp_path / "one.mp4", [3]), encode(tmp_path / "one_ref.mp4", [3], crf=1)
+    assert score(*one, ["psnr_y"]).frames_scored == 1
+    still = make_clip(tmp_path / "a.png", [solid(90)], codec="png", pix_fmt="rgb24")
+    assert score(still, still, ["psnr_y"]).frames_scored == 1
+
+
+def test_flat_pictures_are_scored_and_said(tmp_path: Path) -> None:
+    flat = make_clip(tmp_path / "flat.mp4", [solid(90, 64, 48)] * 5)
+    result = score(flat, flat, ["psnr_y"])
+    assert result.frames_scored == 5 and any("flat" in note for note in result.notes)
+
+
+def test_other_content_is_refused(source: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    blobs = [np.kron(rng.integers(16, 235, (12, 10), dtype=np.uint8), np.ones((12, 16), np.uint8)) for _ in range(30)]
+    other = write(tmp_path / "other.mp4", blobs)
+    with pytest.raises(ContentDiffers, match="same content"):
+        score(other, source, ["psnr_y"])
+    assert score(other, source, ["psnr_y"], align=False).frames_scored == 30
+
+
+def test_a_corrupt_stretch_is_stated(source: Path, tmp_path: Path) -> None:
+    intact = encode(tmp_path / "d.mp4", range(60)).read_bytes()
+    at = intact.index(b"mdat") + (len(intact) - intact.index(b"mdat")) // 2
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(intact[:at] + bytes(400) + intact[at + 400 :])
+    result = score(broken, source, ["psnr_y"])
+    assert any("faults while decoding" in note for note in result.notes)
+    assert result.frames_scored >= 30
+
+
+@pytest.mark.parametrize("names", [["vmav"], ["psnr", "sssim"]])
+def test_unknown_metrics_offer_near_ones(source: Path, names: list[str]) -> None:
+    with pytest.raises(UnknownName, match="did you mean"):
+        score(source, source, names)
+
+
+def test_missing_files_say_so(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaMissing):
+        score(tmp_path / "none.mp4", source, ["psnr_y"])
+    text = tmp_path / "text.mp4"
+    text.write_text("no media")
+    with pytest.raises(MediaError, match="text"):
+        score(text, source, ["psnr_y"])
+
+
+def test_json_has_libvmafs_fields(source: Path, tmp_path: Path) -> None:
+    result = score(encode(tmp_path / "d.mp4", range(5, 60)), source, ["psnr"], shots=[(0, 1), (1, 9)])
+    made = json.loads(json.dumps(score_dict(result), allow_nan=False))
+    assert {"version", "fps", "frames", "pooled_metrics", "aggregate_metrics"} <= set(made)
+    first = made["frames"][0]
+    assert first["frameNum"] == 0 and first["reference_frame"] == 5 and first["metrics"]["psnr_y"] > 20
+    pooled = made["pooled_metrics"]["psnr_y"]
+    assert list(pooled)[:4] == ["min", "max", "mean", "harmonic_mean"]
+    assert pooled["mean"] == pytest.approx(np.mean([f["metrics"]["psnr_y"] for f in made["frames"]]))
+    shots = [s["pooled_metrics"]["psnr_y"] for s in made["shots"]]
+    assert [s["frames"] for s in shots] == [25, 30]
+    assert made["pair"]["alignment"]["offset_seconds"] == pytest.approx(0.2)
+
+
+def test_the_command_writes_files_and_gates(source: Path, tmp_path: Path) -> None:
+    distorted = encode(tmp_path / "d.mp4", range(60), crf=40)
+    names = ["--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv", "--parquet", tmp_path / "o.parquet"]
+    code, output = invoke(distorted, "-r", source, "-m", "psnr_y", *names, "--fail-under", "psnr_y=5")
+    assert code == 0 and "psnr_y" in output and "60 of 60 frames aligned" in output
+    table = pq.read_table(tmp_path / "o.parquet")
+    assert table.num_rows == 60 and table.schema.field("psnr_y").metadata[b"unit"] == b"dB"
+    assert (tmp_path / "o.csv").read_text().splitlines()[0].startswith("frame_index,pts_seconds,reference_index")
+    assert json.loads((tmp_path / "o.json").read_text())["frames"][59]["frameNum"] == 59
+    code, output = invoke(distorted, "-r", source, "-m", "psnr_y", "--fail-under", "psnr_y=5,p5:psnr_y=99")
+    assert code == 3 and "missed: d.mp4: p5:psnr_y=99" in output
+
+
+def test_directories_are_paired_resumed_and_gated(source: Path, tmp_path: Path) -> None:
+    encodes, sources, lake = tmp_path / "enc", tmp_path / "src", tmp_path / "lake"
+    encodes.mkdir()
+    sources.mkdir()
+    (sources / "clip.mp4").write_bytes(source.read_bytes())
+    encode(encodes / "clip_crf20.mp4", range(60), crf=20)
+    encode(encodes / "clip_crf45.mp4", range(60), crf=45)
+    command = [encodes, "-r", sources, "-m", "psnr_y", "--out", lake]
+    code, output = invoke(*command, "--fail-under", "psnr_y=34")
+    assert code == 3 and "known already" not in output
+    code, output = invoke(*command)
+    assert code == 0 and output.count("known already") == 2
+    (encodes / "clip_bad.mp4").write_text("no media")
+    code, output = invoke(*command, "--fail-under", "psnr_y=34")
+    assert code == 1 and "failed" in output
+    files = Lake.open(lake).table("files", ["analyzer", "psnr_y_mean", "psnr_y_p5"], where="psnr_y_mean IS NOT NULL")
+    assert files.num_rows == 2
+    frames = Lake.open(lake).table("frames", ["psnr_y", "reference_index"])
+    assert frames["psnr_y"].null_count < frames.num_rows and frames["reference_index"].null_count < frames.num_rows
+
+
+def test_pairs_by_name(tmp_path: Path) -> None:
+    for folder, names in (("e", ["tears_1080p_v2.mp4", "tears.mkv"]), ("s", ["tears.mov", "tears_1080p.mov", "x.mov"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    found = {p.distorted.name: p.reference.name for p in find_pairs(tmp_path / "e", tmp_path / "s")}
+    assert found == {"tears_1080p_v2.mp4": "tears_1080p.mov", "tears.mkv": "tears.mov"}
+    (tmp_path / "e" / "other.mp4").touch()
+    with pytest.raises(InvalidValue, match=r"other\.mp4.*--pairs"):
+        find_pairs(tmp_path / "e", tmp_path / "s")
+
+
+def test_pairs_from_a_table(tmp_path: Path) -> None:
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("distorted,reference\nenc/a.mp4,src/b.mov\n")
+    (pair,) = read_pairs(listed)
+    assert (pair.distorted, pair.reference) == (tmp_path / "enc/a.mp4", tmp_path / "src/b.mov")
+    listed.write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidValue, match="columns distorted and reference"):
+        read_pairs(listed)
+
+
+def test_bad_use_is_refused_before_anything_is_decoded(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="limit"):
+        invoke(source, "-r", source, "--fail-under", "vmaf")
+    with pytest.raises(InvalidValue, match="name an encode"):
+        invoke(source)
+    with pytest.raises(InvalidValue, match="scale_to"):
+        score(source, source, ["psnr_y"], scale_to="huge")
+    with pytest.raises(InvalidValue, match="cannot be written"):
+        invoke(source, "-r", source, "-m", "psnr_y", "--json", tmp_path / "none" / "o.json")

@@ -1,0 +1,254 @@
+"""Pairs of frames: lock-step, common form, conversions, refusals, raw video, bounded memory."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.pair_format import pair_format, target_size
+from mediaml.decode.pair_pictures import Crop
+from mediaml.decode.pair_plan import plan_pair
+from mediaml.decode.pairing import PairStream
+from mediaml.decode.raw_video import RawFormat
+from mediaml.errors import ColourDiffers, GeometryDiffers, InvalidValue, MediaTruncated, NoStreams, UnknownName
+from mediaml.frames import FrameBatch
+from tests.clips import gradient, make_clip, sine
+
+LOSSLESS = {"qp": "0"}
+
+
+def video(path: Path) -> VideoFile:
+    return VideoFile.of(str(path))
+
+
+def clip(path: Path, count: int = 12, **given: object) -> VideoFile:
+    given.setdefault("options", LOSSLESS)
+    return video(make_clip(path, gradient, count, **given))  # type: ignore[arg-type]
+
+
+def batches(
+    distorted: VideoFile,
+    reference: VideoFile,
+    pairs: list[tuple[int, int]] | None = None,
+    crops: tuple[Crop | None, Crop | None] = (None, None),
+    **given: object,
+) -> list[FrameBatch]:
+    numbers = None if pairs is None else np.array(pairs)
+    form = pair_format(distorted, reference)
+    with PairStream(distorted, reference, form, numbers, crops=crops, **given) as stream:  # type: ignore[arg-type]
+        return list(stream)
+
+
+def texture(width: int, height: int, at: int) -> NDArray[np.uint8]:
+    """(height, width, 3): random blobs, the window starting at column `at` of a wide picture."""
+    import cv2
+
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 255, (height // 14 + 2, (width + 200) // 14, 3), dtype=np.uint8)
+    wide = cv2.resize(small, (width + 200, height), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(wide[:, at : at + width])
+
+
+def test_frames_are_paired_as_asked(tmp_path: Path) -> None:
+    a, b = clip(tmp_path / "a.mp4"), clip(tmp_path / "b.mp4")
+    pairs = [(0, 2), (1, 2), (4, 3), (5, 9), (11, 11)]
+    (batch,) = batches(a, b, pairs)
+    assert batch.reference is not None and batch.planes is not None and batch.reference.planes is not None
+    assert list(zip(batch.frame_index.tolist(), batch.reference.frame_index.tolist(), strict=True)) == pairs
+    assert batch.pts_seconds.tolist() == [i / 25 for i, _ in pairs]
+    same = (batch.planes.y == batch.reference.planes.y).flatten(1).all(1).tolist()
+    assert same == [False, False, False, False, True]
+
+
+def test_without_pairs_frame_i_against_frame_i_until_either_ends(tmp_path: Path) -> None:
+    a, b = clip(tmp_path / "a.mp4", 12), clip(tmp_path / "b.mp4", 7)
+    for first, second in ((a, b), (b, a)):
+        (batch,) = batches(first, second)
+        assert batch.reference is not None and batch.frame_index.tolist() == list(range(7))
+        assert torch.equal(batch.planes.y, batch.reference.planes.y)  # type: ignore[union-attr]
+
+
+def test_scaling_is_swscales_bicubic(tmp_path: Path) -> None:
+    small = video(make_clip(tmp_path / "s.mp4", [gradient(i, 64, 48) for i in range(2)], options=LOSSLESS))
+    large = video(make_clip(tmp_path / "l.mp4", [gradient(i, 128, 96) for i in range(2)], options=LOSSLESS))
+    (batch,) = batches(small, large)
+    with av.open(small.path) as container:
+        frame = next(container.decode(video=0))
+    expected = frame.reformat(width=128, height=96, interpolation="BICUBIC").to_ndarray()[:96]
+    assert batch.planes is not None and np.array_equal(batch.planes.y[0, 0].numpy(), expected)
+    assert batch.planes.size == (96, 128)
+
+
+def test_target_size(tmp_path: Path) -> None:
+    small, large = clip(tmp_path / "s.mp4", 1), video(make_clip(tmp_path / "l.mp4", [gradient(0, 128, 96)]))
+    assert target_size(small, large, "reference") == (128, 96)
+    assert target_size(small, large, "distorted") == (64, 48)
+    assert target_size(small, large, "100x80") == (100, 80)
+    with pytest.raises(InvalidValue, match="WIDTHxHEIGHT"):
+        target_size(small, large, "big")
+
+
+def test_bit_depths_meet_at_the_greater(tmp_path: Path) -> None:
+    eight = clip(tmp_path / "8.mp4", 3)
+    ten = clip(tmp_path / "10.mp4", 3, pix_fmt="yuv420p10le")
+    (batch,) = batches(eight, ten)
+    assert batch.planes is not None and batch.planes.bit_depth == 10 and batch.reference.planes.bit_depth == 10  # type: ignore[union-attr]
+    assert set((batch.planes.y.to(torch.int32) % 4).unique().tolist()) == {0}  # shifted up, limited range
+    difference = batch.planes.y.to(torch.int32) - batch.reference.planes.y.to(torch.int32)  # type: ignore[union-attr]
+    assert difference.abs().max() <= 8
+
+
+def test_range_is_converted_and_said(tmp_path: Path) -> None:
+    limited = clip(tmp_path / "l.mp4", 3, colour={"color_range": 1})
+    with av.open(limited.path) as container:
+        shown = [f.reformat(format="yuvj420p") for f in container.decode(video=0)]
+    full_path = tmp_path / "f.mp4"
+    with av.open(str(full_path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options=LOSSLESS)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.codec_context.color_range = 2
+        for i, frame in enumerate(shown):
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    full = video(full_path)
+    form = pair_format(full, limited)
+    assert any("range converted from full to limited" in note for note in form.notes)
+    (batch,) = batches(full, limited)
+    difference = batch.planes.y.int() - batch.reference.planes.y.int()  # type: ignore[union-attr]
+    assert difference.abs().max() <= 2
+
+
+def test_a_matrix_that_only_one_file_states_is_shared(tmp_path: Path) -> None:
+    stated, silent = clip(tmp_path / "a.mp4", 2, colour={"colorspace": 1}), clip(tmp_path / "b.mp4", 2)
+    form = pair_format(silent, stated)
+    assert form.colour.matrix == form.distorted_colour.matrix == "bt709"
+    assert any("states no matrix" in note for note in form.notes)
+
+
+def test_hdr_against_sdr_is_refused(tmp_path: Path) -> None:
+    hdr = clip(tmp_path / "h.mp4", 2, colour={"color_trc": 16, "color_primaries": 9, "colorspace": 9})
+    sdr = clip(tmp_path / "s.mp4", 2)
+    with pytest.raises(ColourDiffers, match="HDR"):
+        pair_format(sdr, hdr)
+
+
+def test_chroma_is_brought_to_the_references(tmp_path: Path) -> None:
+    full, half = clip(tmp_path / "444.mp4", 2, pix_fmt="yuv444p"), clip(tmp_path / "420.mp4", 2)
+    (batch,) = batches(full, half)
+    assert batch.planes is not None and batch.planes.u is not None and batch.planes.u.shape[2:] == (24, 32)
+
+
+def test_crops_are_cut_out(tmp_path: Path) -> None:
+    whole = video(make_clip(tmp_path / "a.mp4", [gradient(i, 96, 64) for i in range(2)], options=LOSSLESS))
+    part = video(make_clip(tmp_path / "b.mp4", [gradient(i, 96, 64)[8:56, 16:80] for i in range(2)], options=LOSSLESS))
+    (batch,) = batches(part, part, [(0, 0), (1, 1)])
+    form = pair_format(part, part)
+    with PairStream(whole, part, form, np.array([[0, 0], [1, 1]]), crops=(Crop(16, 8, 64, 48), None)) as stream:
+        (cut,) = list(stream)
+    assert torch.equal(cut.planes.y, batch.planes.y)  # type: ignore[union-attr]
+
+
+def test_odd_sizes(tmp_path: Path) -> None:
+    odd = video(make_clip(tmp_path / "o.mkv", [gradient(i, 63, 47) for i in range(2)], codec="ffv1", options={}))
+    (batch,) = batches(odd, clip(tmp_path / "e.mp4", 2))
+    assert batch.planes is not None and batch.planes.size == (48, 64)
+    (batch,) = batches(odd, odd)
+    assert batch.planes is not None and batch.planes.size == (47, 63)
+    assert torch.equal(batch.planes.u, batch.reference.planes.u)  # type: ignore[union-attr,arg-type]
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    a = clip(tmp_path / "a.mp4", 120)
+    form = pair_format(a, a)
+    picture = 64 * 48 * 3 // 2
+    with PairStream(a, a, form, None, queue_bytes=3 * picture) as stream:
+        seen = sum(len(batch) for batch in stream)
+        assert seen == 120
+        assert max(side._queue.peak_bytes for side in stream._sides) <= 3 * picture
+
+
+def test_leaving_early_stops_the_threads(tmp_path: Path) -> None:
+    a = clip(tmp_path / "a.mp4", 300)
+    with PairStream(a, a, pair_format(a, a), None, queue_bytes=1) as stream:
+        next(iter(stream))
+    assert not any(side._thread.is_alive() for side in stream._sides)
+    assert stream.reports[0].ended_early
+
+
+def test_sound_alone_is_no_pair(tmp_path: Path) -> None:
+    sound = make_clip(tmp_path / "a.mp4", [], audio=sine(0.5))
+    with pytest.raises(NoStreams, match="no video stream"):
+        video(sound)
+
+
+def test_raw_video(tmp_path: Path) -> None:
+    shown = [np.full((48 * 3 // 2, 64), 40 + i, np.uint16) for i in range(5)]
+    path = tmp_path / "a.yuv"
+    path.write_bytes(b"".join(p.tobytes() for p in shown))
+    raw = RawFormat.parse("64x48", "yuv420p10le", "30000/1001")
+    assert raw.frame_bytes == 64 * 48 * 3
+    file = VideoFile.of(str(path), raw)
+    assert (file.video.frames_header, file.video.bit_depth, file.video.chroma) == (5, 10, "420")
+    (batch,) = batches(file, file)
+    assert batch.planes is not None and batch.planes.bit_depth == 10
+    assert batch.planes.y[:, 0, 0, 0].tolist() == [40, 41, 42, 43, 44]
+    assert batch.pts_seconds[1].item() == pytest.approx(1001 / 30000)
+
+
+def test_raw_video_that_does_not_fit_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.yuv"
+    path.write_bytes(bytes(5000))
+    with pytest.raises(MediaTruncated, match="not whole pictures of 4608 bytes"):
+        VideoFile.of(str(path), RawFormat(64, 48))
+    with pytest.raises(InvalidValue, match="WIDTHxHEIGHT"):
+        RawFormat.parse("64")
+    with pytest.raises(UnknownName, match="did you mean"):
+        RawFormat(64, 48, "yuv42p")
+    with pytest.raises(InvalidValue, match="frame rate"):
+        RawFormat.parse("64x48", "yuv420p", "fast")
+
+
+def test_a_shifted_picture_is_refused(tmp_path: Path) -> None:
+    a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
+    moved = [np.roll(texture(320, 180, 3 * i), 4, axis=0) for i in range(8)]
+    b = video(make_clip(tmp_path / "b.mp4", moved, options=LOSSLESS))
+    with pytest.raises(GeometryDiffers, match=r"shifted by (3.9|4.[01]) pixels down"):
+        plan_pair(b, a)
+
+
+def test_a_letterbox_is_undone(tmp_path: Path) -> None:
+    import cv2
+
+    a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
+    barred = []
+    for i in range(8):
+        canvas = np.zeros((180, 320, 3), np.uint8)
+        canvas[22:158] = cv2.resize(texture(320, 180, 3 * i), (320, 136), interpolation=cv2.INTER_AREA)
+        barred.append(canvas)
+    plan = plan_pair(video(make_clip(tmp_path / "b.mp4", barred, options=LOSSLESS)), a)
+    assert plan.crops == (Crop(0, 22, 320, 136), None)
+    assert any("has bars" in note for note in plan.notes)
+
+
+def test_a_centre_cut_is_compared_with_its_part(tmp_path: Path) -> None:
+    a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
+    cut = [texture(320, 180, 3 * i)[:, 40:280] for i in range(8)]
+    plan = plan_pair(video(make_clip(tmp_path / "b.mp4", cut, options=LOSSLESS)), a)
+    assert plan.crops == (None, Crop(40, 0, 240, 180)) and plan.form.size == (240, 180)
+
+
+def test_another_size_is_no_fault(tmp_path: Path) -> None:
+    import cv2
+
+    a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
+    small = [cv2.resize(texture(320, 180, 3 * i), (214, 120), interpolation=cv2.INTER_AREA) for i in range(8)]
+    plan = plan_pair(video(make_clip(tmp_path / "b.mp4", small, options=LOSSLESS)), a)
+    assert plan.crops == (None, None) and plan.form.size == (320, 180)
