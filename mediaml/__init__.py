@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mediaml.decode.probe import probe as probe
     from mediaml.derive import derive as derive
     from mediaml.engine.analyze import analyze as analyze
+    from mediaml.engine.score import score as score
     from mediaml.errors import MediamlError as MediamlError
     from mediaml.frames import AudioBlock as AudioBlock
     from mediaml.frames import FrameBatch as FrameBatch
@@ -51,6 +52,7 @@ _HOME = {
     "build_report": "mediaml.report",
     "derive": "mediaml.derive",
     "probe": "mediaml.decode.probe",
+    "score": "mediaml.engine.score",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -11,6 +11,7 @@ from mediaml.cli.console import errors_console, output_console, print_table
 from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
+    from mediaml.engine.pooling import Limit
     from mediaml.engine.score import ScoreResult
     from mediaml.engine.score_pairs import Pair, PairOutcome
 
@@ -85,7 +86,7 @@ def score(
     if html is not None and len(chosen) > 1:
         raise InvalidValue("--html writes the report of one pair; use --out and `mediaml report` for many")
     outcomes = _score_all(chosen, settings, quiet)
-    _write(outcomes, json, csv, parquet, html)
+    _write(outcomes, json, csv, parquet, html, settings.limits)
     if not quiet:
         _print(outcomes)
     raise typer.Exit(exit_code(outcomes))
@@ -129,7 +130,12 @@ def _score_all(pairs: list[Pair], settings: Any, quiet: bool) -> list[PairOutcom
 
 
 def _write(
-    outcomes: list[PairOutcome], json: Path | None, csv: Path | None, parquet: Path | None, html: Path | None
+    outcomes: list[PairOutcome],
+    json: Path | None,
+    csv: Path | None,
+    parquet: Path | None,
+    html: Path | None,
+    limits: tuple[Limit, ...],
 ) -> None:
     from mediaml.engine.score_output import score_dict, write_frames, write_json
 
@@ -141,7 +147,7 @@ def _write(
         if path is not None and results:
             write_frames(results, path.expanduser(), kind)  # type: ignore[arg-type]
     if html is not None and results:
-        _write_html(results[0], html.expanduser())
+        _write_html(results[0], html.expanduser(), limits)
 
 
 def _entry(outcome: PairOutcome) -> dict[str, Any]:
@@ -150,12 +156,10 @@ def _entry(outcome: PairOutcome) -> dict[str, Any]:
     return outcome.to_dict() | ({} if outcome.result is None else score_dict(outcome.result))
 
 
-def _write_html(result: ScoreResult, path: Path) -> None:
-    try:
-        from mediaml.report.score import build_score_report
-    except ModuleNotFoundError as error:
-        raise InvalidValue("this build has no report of a score; use --json") from error
-    build_score_report(result, path)
+def _write_html(result: ScoreResult, path: Path, limits: tuple[Limit, ...]) -> None:
+    from mediaml.report.score import build_score_report
+
+    build_score_report(result, path, limits=limits)
 
 
 def _print(outcomes: list[PairOutcome]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mediaml.analyzers.base import Analyzer, registry
 from mediaml.errors import InvalidValue, UnknownName
-from mediaml.spec import Column, Table
+from mediaml.spec import Column, Table, View
 
 USUAL = ("vmaf", "psnr", "ssim")
 """What is scored unasked: those of them that are registered."""
@@ -16,7 +16,7 @@ USUAL = ("vmaf", "psnr", "ssim")
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Analyzers to run, their per-frame columns wanted, and the names of those to show first (by the first of which worst
-    moments are chosen): the column named like its analyzer, else all of its columns."""
+    moments are chosen): the column named like its analyzer, else its first."""
 
     analyzers: tuple[type[Analyzer], ...]
     columns: tuple[Column, ...]
@@ -24,8 +24,13 @@ class Chosen:
 
 
 def full_reference() -> Mapping[str, type[Analyzer]]:
-    """name -> class of every analyzer that compares with a reference."""
-    return {name: cls for name, cls in registry().items() if cls.spec.needs_reference}
+    """name -> class of every analyzer that compares with a reference, or measures native planes alone (cambi, niqe, siti)."""
+    return {name: cls for name, cls in registry().items() if cls.spec.needs_reference or _native(cls)}
+
+
+def _native(cls: type[Analyzer]) -> bool:
+    view = cls.spec.need.view if cls.spec.need else None
+    return isinstance(view, View) and view.space in ("luma", "planes")
 
 
 def choose_metrics(names: Sequence[str] | None = None) -> Chosen:
@@ -46,7 +51,7 @@ def choose_metrics(names: Sequence[str] | None = None) -> Chosen:
             analyzers.setdefault(cls.spec.name, cls)
             columns |= {c.name: c for c in wanted if c.name not in columns}
             given = [c.name for c in wanted]
-            headline |= dict.fromkeys([cls.spec.name] if cls.spec.name in given else given)
+            headline |= dict.fromkeys([cls.spec.name] if cls.spec.name in given else given[:1])
     ordered = [columns[n] for n in headline] + [c for n, c in columns.items() if n not in headline]
     return Chosen(tuple(analyzers.values()), tuple(ordered), tuple(headline))
 

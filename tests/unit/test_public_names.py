@@ -25,6 +25,7 @@ PUBLIC = [
     "build_report",
     "derive",
     "probe",
+    "score",
 ]
 
 
