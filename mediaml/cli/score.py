@@ -69,6 +69,7 @@ def score(
     """
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
+    from mediaml.engine.runner import limit_threads
     from mediaml.engine.score_pairs import ScoreSettings, exit_code
 
     chosen = _pairs(encode, reference, pairs)
@@ -85,6 +86,7 @@ def score(
     )
     if html is not None and len(chosen) > 1:
         raise InvalidValue("--html writes the report of one pair; use --out and `mediaml report` for many")
+    limit_threads(1)  # one pair at a time: a second thread for torch costs more than it gives
     outcomes = _score_all(chosen, settings, quiet)
     _write(outcomes, json, csv, parquet, html, settings.limits)
     if not quiet:

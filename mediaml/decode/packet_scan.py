@@ -120,7 +120,7 @@ def _walk_head(container: InputContainer, result: Scan, whole: bool, most_packet
                 break
         else:
             result.whole = result.ended = True
-    except (FFmpegError, OSError) as e:
+    except (FFmpegError, OSError, IndexError) as e:  # IndexError: a damaged TS brings a stream that PyAV does not know
         result.problem = _reason(e)
     _flush_pictures(container, result)
 
@@ -171,7 +171,7 @@ def _walk_tail(container: InputContainer, result: Scan, size_bytes: int) -> None
             size += packet.size
             if packets >= _TAIL_PACKETS or size >= _TAIL_BYTES:
                 return
-    except (FFmpegError, OSError) as e:
+    except (FFmpegError, OSError, IndexError) as e:
         result.problem = _reason(e)
     result.ended = packets > 0
 

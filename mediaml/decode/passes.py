@@ -224,9 +224,9 @@ def packets(container: InputContainer, streams: list[Stream], report: DecodeRepo
             packet = next(source)
         except StopIteration:
             return
-        except FFmpegError as error:
-            index = streams[0].index
-            report.problems.add(Problem(index, last, "demux_error", f"reading ends here: {error.strerror}"))
+        except (FFmpegError, IndexError) as error:  # IndexError: a damaged TS brings a stream that PyAV does not know
+            index, reason = streams[0].index, getattr(error, "strerror", None) or str(error)
+            report.problems.add(Problem(index, last, "demux_error", f"reading ends here: {reason}"))
             return
         if packet.size == 0 and packet.pts is None and packet.dts is None:
             continue

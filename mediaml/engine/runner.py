@@ -123,7 +123,7 @@ def analyzer_hash(analyzer: Analyzer) -> str:
     return parameters_hash({**analyzer.parameters, **settings})
 
 
-def silence_torch_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """Torch and OpenCV get `threads` threads, so that several workers do not fight for the cores."""
     import cv2
 

@@ -13,7 +13,7 @@ from mediaml.decode.identity import content_sha256
 from mediaml.decode.probe import probe
 from mediaml.engine.decode_facts import decode_rows
 from mediaml.engine.run import MediaOutcome, Progress, run_media
-from mediaml.engine.runner import analyzer_hash, silence_torch_threads
+from mediaml.engine.runner import analyzer_hash, limit_threads
 from mediaml.engine.settings import Settings, choose_device
 from mediaml.errors import ContractBreach, MediaEmpty, MediaError, MediaMissing, MediaTruncated, MediaUnreadable
 from mediaml.media import MediaInfo
@@ -66,7 +66,7 @@ class FileWorker:
 
         self.settings = settings
         self.device = torch.device(choose_device(settings.device))
-        silence_torch_threads(settings.torch_threads)
+        limit_threads(settings.torch_threads)
         self.lake = Lake.open(settings.lake, create=True)
         self._ready: dict[str, Analyzer] = {}
 
