@@ -12,8 +12,8 @@ from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
     from mediaml.engine.pooling import Limit
-    from mediaml.engine.score import ScoreResult
     from mediaml.engine.score_pairs import Pair, PairOutcome
+    from mediaml.engine.score_result import ScoreResult
 
 
 def register(app: typer.Typer) -> None:

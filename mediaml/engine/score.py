@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,80 +19,18 @@ from mediaml.decode.pairing import PairStream
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.decode.stream import Delivery
 from mediaml.engine.analyze import check_weights
-from mediaml.engine.pooling import Pooled, pool, worst_frames
+from mediaml.engine.pooling import pool, worst_frames
 from mediaml.engine.run import Progress, feed_delivery
 from mediaml.engine.runner import Runner
 from mediaml.engine.score_metrics import Chosen, choose_metrics
+from mediaml.engine.score_result import ScoreResult, ShotScore, WorstFrame
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
 from mediaml.errors import AnalyzerError, NothingDecoded
 from mediaml.frames import FrameBatch
-from mediaml.spec import Column, Table
+from mediaml.spec import Table
 
 PathName = str | os.PathLike[str]
 WORST_FRAMES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class WorstFrame:
-    """A frame among the worst by the first metric; numbers and times of both files."""
-
-    frame_index: int
-    reference_index: int
-    pts_seconds: float
-    reference_pts_seconds: float
-    value: float
-
-
-@dataclass(slots=True, eq=False)
-class ScoreResult:
-    """What came of one pair.
-
-    frames          equally long columns: frame_index, pts_seconds (of the distorted file), reference_index,
-                    reference_pts_seconds, then one a metric; NaN where a metric has no value
-    columns         of the metrics wanted; those of `headline` first
-    headline        names of the metrics asked for, without their parts
-    pooled          metric -> mean, harmonic mean, percentiles, ...
-    shots           metric -> pooled a shot, where shots were given
-    runners         the analyzers that ran, with all their rows (for the lake)
-    failed          analyzer -> why it gave nothing
-    notes           what was assumed, converted, cut off or not compared
-    """
-
-    distorted: VideoFile
-    reference: VideoFile
-    plan: PairPlan
-    columns: tuple[Column, ...]
-    headline: tuple[str, ...]
-    frames: dict[str, NDArray]
-    pooled: dict[str, Pooled]
-    worst: list[WorstFrame]
-    runners: list[Runner]
-    failed: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    shots: list[ShotScore] = field(default_factory=list)
-    wall_seconds: float = 0.0
-    align_seconds: float = 0.0
-
-    @property
-    def frames_scored(self) -> int:
-        return len(self.frames["frame_index"])
-
-    @property
-    def primary(self) -> str:
-        """The metric by which worst moments are chosen."""
-        return self.headline[0]
-
-    def __getitem__(self, metric: str) -> Pooled:
-        return self.pooled[metric]
-
-
-@dataclass(frozen=True, slots=True)
-class ShotScore:
-    """Metrics pooled over one shot of the distorted file, [start, end) in seconds."""
-
-    start_seconds: float
-    end_seconds: float
-    pooled: dict[str, Pooled]
 
 
 def score(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mediaml import weights
 from mediaml.engine.pooling import Limit
-from mediaml.engine.score import ScoreResult, score
+from mediaml.engine.score import score
+from mediaml.engine.score_result import ScoreResult
 from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.report.score import build_score_report
 from mediaml.report.score_alignment import events
