@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mediaml import __version__
-from mediaml.errors import InvalidValue, printable
 from mediaml.rec.proof import CHANCE, ID_ONLY, Cell, Proof
 from mediaml.rec.statistics import Estimate
-from mediaml.report import charts, text
+from mediaml.report import charts
+from mediaml.report.page import write_page
 
 LABELS: Mapping[str, str] = {
     "bridge_balanced": "bridge, balanced",
@@ -41,7 +34,6 @@ VIEWS: Mapping[str, str] = {
     "whole/warm": "warm titles among all",
     "whole/whole": "either among all",
 }
-_STYLE = ".share .interval { fill: var(--ink); opacity: .8; }\n.shares .n { width: 3.2rem; }\n"
 _BARS = ("cold/cold", "whole/cold", "whole/warm", "warm/warm")
 
 
@@ -56,28 +48,10 @@ class TextTable:
 
 def write_proof(proof: Proof, out: str | Path, title: str = "What content is worth for cold titles") -> Path:
     """Writes the HTML report and returns its path. Raises InvalidValue where `out` cannot be written."""
-    target = Path(out)
-    environment = Environment(
-        loader=PackageLoader("mediaml.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=text.safe,
+    context = _context(proof, title)
+    return write_page(
+        Path(out), "proof.html.j2", context, styles=("style.css", "proof.css"), scripts=(), option="--html"
     )
-    page = environment.get_template("proof.html.j2").render(_context(proof, title))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".proof-", suffix=".html", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(page)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except OSError as error:
-        raise InvalidValue(
-            f"report {printable(target)} cannot be written: {error.strerror or error}; choose another file with --html"
-        ) from error
-    return target
 
 
 def proof_tables(proof: Proof) -> list[TextTable]:
@@ -153,14 +127,8 @@ def _with_interval(found: Estimate) -> str:
 
 
 def _context(proof: Proof, title: str) -> dict[str, Any]:
-    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + _STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     return {
         "title": title,
-        "made_at": text.moment(datetime.now(UTC)),
-        "version": __version__,
-        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        "style": Markup(style),
         "proof": proof,
         "tiles": _tiles(proof),
         "panels": [_panel(proof, view) for view in _BARS],
