@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from mediaml.analyzers.base import FrameAnalyzer
+from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Need, Spec, Table, View
-from tests.contract.running import Result, assert_same, check_cell, check_columns, check_rows
+from tests.contract.inputs import media_info
+from tests.contract.running import Result, assert_same, check_cell, check_columns, check_rows, run
 from tests.frames import luma_batch
 
 SPEC = Spec(
@@ -62,8 +66,14 @@ def test_bad_columns_are_refused(change: dict[str, torch.Tensor]) -> None:
 
 
 def test_no_columns_at_all_are_refused() -> None:
+    class Mute(FrameAnalyzer):
+        def update(self, batch: FrameBatch) -> Mapping[str, torch.Tensor]:
+            return {}
+
+    analyzer = Mute()
+    vars(analyzer)["spec"] = SPEC  # of the object, not of the class: the registry does not see it
     with pytest.raises(AssertionError, match="gave none"):
-        check_columns(SPEC, {}, BATCH)
+        run(analyzer, [BATCH], media_info())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import mediaml
+from mediaml.analyzers.base import registry
 from mediaml.engine.analysis_run import RunSummary
 from mediaml.engine.analyze import discover, run_analysis
 from mediaml.engine.progress import SilentProgress
@@ -21,9 +23,13 @@ TEST = ("test_mean", "test_vector", "test_trouble", "test_peak")
 
 
 @pytest.fixture(autouse=True)
-def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test analyzers are registered, here and in worker processes."""
     monkeypatch.setenv("MEDIAML_PLUGINS", "tests.plugins")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    registry.cache_clear()
+    yield
+    registry.cache_clear()
 
 
 @pytest.fixture

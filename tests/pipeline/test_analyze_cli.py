@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mediaml import Lake
+from mediaml.errors import LakeMissing
 from tests.clips import make_clip
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +68,9 @@ def test_interrupting_leaves_a_valid_lake_and_the_next_run_goes_on(tmp_path: Pat
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         time.sleep(0.3)
-        if (tmp_path / "lake").exists() and Lake.open(tmp_path / "lake").table("media").num_rows == 1:
-            break
+        with contextlib.suppress(LakeMissing):
+            if Lake.open(tmp_path / "lake").table("media").num_rows == 1:
+                break
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
