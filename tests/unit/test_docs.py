@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from mediaml.cli import _register, app
 from tests.clips import make_clip, solid
+from tests.report_lake import make_lake
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -67,3 +68,14 @@ def test_the_analyzer_of_the_walk_through_is_one_file_and_no_other_edit(tmp_path
         "tables", "query", lake, "select max(luma_at_white) w, max(luma_at_black) b from frames", "--format", "csv"
     )
     assert answer.split()[-1] == "1.0,0.0"
+
+
+def test_the_queries_of_the_guide_run(tmp_path: Path) -> None:
+    """On a lake of another test: all tables are there, whatever rows they hold."""
+    lake = make_lake(tmp_path / "lake", 2)
+    columns = {column.name for name in ("frames", "files") for column in lake.describe(name)}
+    asked = re.findall(r"`(select [^`]+)`", (ROOT / "docs" / "guide.md").read_text())
+    assert len(asked) >= 6
+    for sql in asked:
+        if {"brisque", "true_peak_dbtp"} & set(re.findall(r"\w+", sql)) <= columns:
+            lake.query(sql)
