@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from mediaml.cli import _register, app
+from mediaml.derive.vocabulary import load_vocabulary
 from tests.clips import make_clip, solid
 from tests.report_lake import make_lake
 
@@ -79,3 +80,10 @@ def test_the_queries_of_the_guide_run(tmp_path: Path) -> None:
     for sql in asked:
         if {"brisque", "true_peak_dbtp"} & set(re.findall(r"\w+", sql)) <= columns:
             lake.query(sql)
+
+
+def test_the_vocabulary_of_the_guide_is_one(tmp_path: Path) -> None:
+    text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), re.DOTALL)
+    assert text is not None
+    (tmp_path / "mine.toml").write_text(text[1])
+    assert load_vocabulary(tmp_path / "mine.toml").id == "mine"
