@@ -54,9 +54,9 @@ def _definitions(schema: pa.Schema) -> str:
     return (
         '"""Title features for Feast: `feast apply` in this folder."""\n\n'
         "from pathlib import Path\n\n"
-        "from feast import Entity, FeatureView, Field, FileSource\n"
+        "from feast import Entity, FeatureView, Field, FileSource, ValueType\n"
         "from feast.types import Array, Bool, Float32, Float64, String\n\n"
-        'title = Entity(name="title", join_keys=["title_id"])\n\n'
+        'title = Entity(name="title", join_keys=["title_id"], value_type=ValueType.STRING)\n\n'
         "title_features = FeatureView(\n"
         '    name="title_features",\n'
         "    entities=[title],\n"

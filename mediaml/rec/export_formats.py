@@ -52,19 +52,26 @@ def write_torch(items: Items, scaling: Mapping[str, Mapping[str, list[float]]], 
 
 
 def write_mmrec(items: Items, events: Events, folder: Path) -> dict[str, Any]:
-    """Layout read from MMRec's own loader: `userID`, `itemID`, `x_label` (0 train, 1 validation, 2 test), tab-separated."""
+    """Layout read from MMRec's own loader: `userID`, `itemID`, `x_label` (0 train, 1 validation, 2 test), tab-separated.
+
+    MMRec has as many items as the log's greatest itemID says, and its models fail on feature rows beyond; titles without
+    events past that number are left out and named in the card.
+    """
     if not items.values.vectors:
         raise InvalidValue(
             "MMRec needs at least one vector a title, and the features have none; run an embedding analyzer"
         )
     names = sorted(items.values.vectors, key=lambda n: ("conse" in n or "text" in n, n))[:2]
-    notes: dict[str, Any] = {}
+    log, users, left = _interactions(items, events)
+    count = int(max(log.column("item_id").to_pylist())) + 1  # MMRec sizes its item table from the log
+    notes: dict[str, Any] = {"titles_past_the_last_with_events": list(items.title_ids[count:])}
     for name, file in zip(names, ("image_feat.npy", "text_feat.npy"), strict=False):
-        matrix, present = items.vectors(name)
+        matrix, present = (a[:count] for a in items.vectors(name))
+        if not present.any():
+            raise InvalidValue(f"no title with events has a vector {name}, and MMRec cannot take absent ones; analyze them")
         filled = np.where(present[:, None], matrix, matrix[present].mean(0))
         np.save(folder / file, filled.astype(np.float32))
         notes[file] = {"from": name, "absent_items": int((~present).sum()), "put_in_their_place": "mean of the others"}
-    log, users, left = _interactions(items, events)
     order = np.argsort(log.column("time").cast(pa.int64()).to_numpy(), kind="stable")
     label = np.zeros(len(order), np.int64)
     label[order[int(len(order) * MMREC_SPLIT[0]) :]] = 1
@@ -74,7 +81,7 @@ def write_mmrec(items: Items, events: Events, folder: Path) -> dict[str, Any]:
     inter = pa.table({**columns, "timestamp": seconds, "x_label": label})
     _tsv(inter, folder / "dataset.inter")
     export_table(
-        pa.table({"title_id": list(items.title_ids), "itemID": range(len(items.title_ids))}),
+        pa.table({"title_id": list(items.title_ids[:count]), "itemID": range(count)}),
         folder / "i_id_mapping.csv",
     )
     export_table(pa.table({"user": users, "userID": range(len(users))}), folder / "u_id_mapping.csv")

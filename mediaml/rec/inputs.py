@@ -18,15 +18,11 @@ from mediaml.rec.blocks import Content, make_content
 from mediaml.rec.evaluation import Log, make_log
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
+from mediaml.tables.schema import COMMON, KEYS
 
 TITLE_COLUMNS = ("title_id", "title")
 MOST_CATEGORIES = 256
-_BOOKKEEPING = frozenset(
-    {
-        *TITLE_COLUMNS, "feature_set", "valid_from", "computed_at", "media_id", "media_ids", "analyzer", "provenance",
-        "digest", "deleted",
-    }
-)  # fmt: skip
+_BOOKKEEPING = frozenset({*TITLE_COLUMNS, *(f.name for f in (*COMMON, *KEYS["features"])), "digest"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,6 +43,7 @@ def test_columns_become_blocks() -> None:
         {
             "title_id": ["a", "b", "c"],
             "valid_from": [1, 2, 3],
+            "parameters_hash": ["h", "h", "h"],
             "has_vision": [True, False, True],
             "vector": pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2)),
             "loudness": [1.0, 2.0, None],
