@@ -68,7 +68,9 @@ def write_mmrec(items: Items, events: Events, folder: Path) -> dict[str, Any]:
     for name, file in zip(names, ("image_feat.npy", "text_feat.npy"), strict=False):
         matrix, present = (a[:count] for a in items.vectors(name))
         if not present.any():
-            raise InvalidValue(f"no title with events has a vector {name}, and MMRec cannot take absent ones; analyze them")
+            raise InvalidValue(
+                f"no title with events has a vector {name}, and MMRec cannot take absent ones; analyze them"
+            )
         filled = np.where(present[:, None], matrix, matrix[present].mean(0))
         np.save(folder / file, filled.astype(np.float32))
         notes[file] = {"from": name, "absent_items": int((~present).sum()), "put_in_their_place": "mean of the others"}
