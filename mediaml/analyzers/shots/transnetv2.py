@@ -63,6 +63,7 @@ class ShotBoundaries(FrameAnalyzer):
         cite="Soucek & Lokoc 2020, TransNet V2, arXiv:2008.04838; MIT weights",
         licence="MIT",
         cost_ms=13.0,
+        series=("cut_probability",),
     )
 
     def __init__(self, threshold: float = 0.5) -> None:

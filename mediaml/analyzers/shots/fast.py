@@ -1,0 +1,121 @@
+"""Shot boundaries from differences of tiny pictures: a small part of the network's cost, and no weights.
+
+A cut is a frame whose picture differs from the one before, wherever the camera may have moved to, by much more than its
+neighbours do, and that stays: the picture after it resembles the new one, not the old one, which rules flashes out. A
+gradual transition is a stretch whose middle is the mean of its two ends (dissolve, fade), or whose pixels each change
+once, from one end's value to the other's (wipe), while the ends themselves differ as two shots do: the twin comparison
+of Zhang, Kankanhalli & Smoliar 1993 with the linearity test of dissolve models. What is kept between batches is the
+last pictures and a few numbers a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mediaml.analyzers.base import FrameAnalyzer, Rows
+from mediaml.analyzers.shots.differences import FEATURES, LONGEST, difference_features
+from mediaml.analyzers.shots.fast_decisions import find_changes
+from mediaml.analyzers.shots.transitions import shots_between
+from mediaml.frames import FrameBatch
+from mediaml.media import MediaInfo
+from mediaml.spec import Column, Need, Spec, Table, View
+
+VIEW = View.rgb(48, 27, filter="area")
+
+
+class FastShots(FrameAnalyzer):
+    """Shots with the transition that ends each, from differences of 48x27 pictures."""
+
+    spec = Spec(
+        name="shots_fast",
+        version=1,
+        summary="shot boundaries from picture differences: no network, no weights",
+        outputs=(
+            Column(
+                "transition",
+                "string",
+                "class",
+                "how the shot ends: 'cut', 'gradual' (dissolve, fade, wipe) or 'end' of the file",
+                Table.SHOTS,
+            ),
+            Column(
+                "transition_start_seconds",
+                "float64",
+                "s",
+                "time of the transition's first frame",
+                Table.SHOTS,
+                minimum=0.0,
+                nullable=True,
+            ),
+            Column(
+                "transition_end_seconds",
+                "float64",
+                "s",
+                "time at which its last frame ends",
+                Table.SHOTS,
+                minimum=0.0,
+                nullable=True,
+            ),
+        ),
+        need=Need(VIEW),
+        ordered=True,
+        groups=("shots_fast",),
+        default=False,
+        cite="Zhang, Kankanhalli & Smoliar 1993, Automatic partitioning of full-motion video (twin comparison)",
+        cost_ms=0.6,
+    )
+
+    def setup(self, device: torch.device) -> None:
+        super().setup(device)
+        self._reset()
+
+    def start(self, media: MediaInfo) -> None:  # noqa: ARG002
+        self._reset()
+
+    def _reset(self) -> None:
+        self._last: Tensor | None = None  # (LONGEST, 3, 27, 48) uint8
+        self._features: list[Tensor] = []
+        self._pts: list[Tensor] = []
+        self._ends: list[Tensor] = []
+        self._index: list[Tensor] = []
+
+    @torch.inference_mode()
+    def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
+        frames = batch.view(VIEW)
+        if self._last is None:
+            self._last = frames[:1].expand(LONGEST, -1, -1, -1)
+        joined = torch.cat([self._last, frames])
+        self._features.append(difference_features(joined))
+        self._last = joined[-LONGEST:].clone()
+        self._pts.append(batch.pts_seconds)
+        self._ends.append(batch.pts_seconds + batch.duration_seconds)
+        self._index.append(batch.frame_index)
+        return {}
+
+    def finish(self) -> Rows:
+        if self._last is None:
+            return {}
+        pts, ends, index = (torch.cat(t).cpu().numpy() for t in (self._pts, self._ends, self._index))
+        values = torch.cat(self._features).cpu().numpy()
+        self._reset()
+        return {Table.SHOTS: _rows(dict(zip(FEATURES, values.T, strict=True)), pts, ends, index)}
+
+
+def _rows(values: Mapping[str, NDArray], pts: NDArray, ends: NDArray, index: NDArray) -> dict:
+    shots = shots_between(find_changes(values), len(pts))
+    ways = [s.transition for s in shots]
+    return {
+        "shot_index": np.arange(len(shots), dtype=np.int32),
+        "start_seconds": [float(pts[s.start]) for s in shots],
+        "end_seconds": [float(pts[s.end] if s.end < len(pts) else ends[-1]) for s in shots],
+        "start_frame": [int(index[s.start]) for s in shots],
+        "end_frame": [int(index[s.end - 1]) + 1 for s in shots],
+        "transition": [t.kind if t else "end" for t in ways],
+        "transition_start_seconds": [float(pts[t.extent_first]) if t else None for t in ways],
+        "transition_end_seconds": [float(ends[t.extent_last]) if t else None for t in ways],
+    }
