@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from mediaml.decode.probe import probe as probe
     from mediaml.derive import derive as derive
     from mediaml.engine.analyze import analyze as analyze
+    from mediaml.engine.embedding import embed as embed
+    from mediaml.engine.qc import qc as qc
     from mediaml.engine.score import score as score
     from mediaml.errors import MediamlError as MediamlError
     from mediaml.frames import AudioBlock as AudioBlock
     from mediaml.frames import FrameBatch as FrameBatch
     from mediaml.media import MediaInfo as MediaInfo
     from mediaml.report import build_report as build_report
+    from mediaml.report.qc import build_qc_report as build_qc_report
+    from mediaml.retrieval.search import search as search
+    from mediaml.restore.upscaler import Upscaler as Upscaler
     from mediaml.spec import AudioView as AudioView
     from mediaml.spec import Column as Column
     from mediaml.spec import Need as Need
@@ -47,12 +52,17 @@ _HOME = {
     "Need": "mediaml.spec",
     "Spec": "mediaml.spec",
     "Table": "mediaml.spec",
+    "Upscaler": "mediaml.restore.upscaler",
     "View": "mediaml.spec",
     "analyze": "mediaml.engine.analyze",
+    "build_qc_report": "mediaml.report.qc",
     "build_report": "mediaml.report",
     "derive": "mediaml.derive",
+    "embed": "mediaml.engine.embedding",
     "probe": "mediaml.decode.probe",
+    "qc": "mediaml.engine.qc",
     "score": "mediaml.engine.score",
+    "search": "mediaml.retrieval.search",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -5,7 +5,8 @@ Everything that mediaml raises on purpose derives from `MediamlError`, so one `e
     MediamlError
     ├── UsageError              the caller asked for something that cannot be            exit code 2
     │   ├── UnknownName         a name nothing is registered under (with near matches)
-    │   └── InvalidValue        a value outside its documented range
+    │   ├── InvalidValue        a value outside its documented range
+    │   └── OutputUnwritable    a media file cannot be written: no space, no permission, no encoder
     ├── MediaError              one file is at fault; names the file                     an `errors` row
     │   ├── MediaMissing        the path is gone, or is not a regular file
     │   ├── MediaUnreadable     permission or I/O error
@@ -71,6 +72,10 @@ class UnknownName(UsageError):
 
 class InvalidValue(UsageError):
     """A value outside its documented range; the message names value, limit and next step."""
+
+
+class OutputUnwritable(UsageError):
+    """A media file cannot be written: no space, no permission, no encoder, a container that cannot hold a stream."""
 
 
 class MediaError(MediamlError):

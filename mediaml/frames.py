@@ -57,6 +57,31 @@ class Planes:
         return Planes(self.y.to(device, non_blocking=True), move(self.u), move(self.v), self.bit_depth)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitstream:
+    """What the coded pictures of a batch say of themselves, on the host. NaN (or type 0): the decoder does not export it.
+
+    packet_bytes  (N,) float32, size of the picture's packet
+    picture_type  (N,) uint8, FFmpeg's AVPictureType: 0 unknown, 1 I, 2 P, 3 B
+    qp            (N,) float32, quantisation parameter, mean over the blocks, in the codec's unit (H.264 0..51, VP9 0..255)
+    qp_deviation  (N,) float32, its standard deviation over the blocks
+    """
+
+    packet_bytes: Tensor
+    picture_type: Tensor
+    qp: Tensor
+    qp_deviation: Tensor
+
+    def __post_init__(self) -> None:
+        shape = self.packet_bytes.shape
+        for name in ("packet_bytes", "picture_type", "qp", "qp_deviation"):
+            if len(shape) != 1 or getattr(self, name).shape != shape:
+                raise InvalidValue(f"{name} must be (N,) like packet_bytes, not {tuple(getattr(self, name).shape)}")
+
+    def __len__(self) -> int:
+        return self.packet_bytes.shape[0]
+
+
 T = TypeVar("T")
 ViewMaker = Callable[["FrameBatch", View], Tensor]
 
@@ -73,6 +98,7 @@ class FrameBatch:
     planes            native planes, or None where no analyzer of this need asked for them
     reference         the aligned reference batch for full-reference analyzers, else None
     make_view         makes a view that was not delivered (the GPU path: from planes); None: only delivered views exist
+    bitstream         what the coded pictures say of themselves, where the need asked for it, else None
     """
 
     pts_seconds: Tensor
@@ -84,6 +110,7 @@ class FrameBatch:
     views: dict[View, Tensor] = field(default_factory=dict)
     reference: FrameBatch | None = None
     make_view: ViewMaker | None = None
+    bitstream: Bitstream | None = None
     _shared: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +128,8 @@ class FrameBatch:
             _check_view(view, t, n)
         if self.reference is not None and len(self.reference) != n:
             raise InvalidValue(f"reference holds {len(self.reference)} frames, the batch {n}")
+        if self.bitstream is not None and len(self.bitstream) != n:
+            raise InvalidValue(f"bitstream holds {len(self.bitstream)} frames, the batch {n}")
 
     def __len__(self) -> int:
         return self.pts_seconds.shape[0]

@@ -17,6 +17,7 @@ Dtype = Literal["float32", "float64", "int32", "int64", "bool", "string", "binar
 Space = Literal["planes", "luma", "rgb"]
 Fit = Literal["stretch", "cover", "contain"]
 Filter = Literal["fast_bilinear", "bilinear", "bicubic", "area"]
+Better = Literal["higher", "lower"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -107,17 +108,21 @@ class Need:
     fps                frames a second wanted; None for every frame. Sample instants are k / fps from the first frame on.
     tolerance_seconds  how far a delivered frame may lie from its instant; 0 asks for the frame displayed at the instant.
                        The planner uses it to pick key frames or reference frames where that is cheaper.
+    bitstream          whether packet sizes, picture types and quantisers come along (`FrameBatch.bitstream`)
     """
 
     view: View | AudioView
     fps: float | None = None
     tolerance_seconds: float = 0.0
+    bitstream: bool = False
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise InvalidValue(f"fps {self.fps} must lie in (0, 1000]")
         if self.tolerance_seconds < 0:
             raise InvalidValue(f"tolerance_seconds {self.tolerance_seconds} must not be negative")
+        if self.bitstream and self.is_audio:
+            raise InvalidValue("bitstream facts belong to pictures: an audio need takes none")
 
     @property
     def is_audio(self) -> bool:
@@ -127,7 +132,8 @@ class Need:
         if self.is_audio:
             return str(self.view)
         rate = "every frame" if self.fps is None else f"{self.fps:g} fps"
-        return f"{self.view}, {rate}" + (f" +-{self.tolerance_seconds:g} s" if self.tolerance_seconds else "")
+        within = f" +-{self.tolerance_seconds:g} s" if self.tolerance_seconds else ""
+        return f"{self.view}, {rate}{within}" + (" with bitstream facts" if self.bitstream else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ class Column:
     minimum, maximum   closed range of valid values; None for unbounded
     length   of a vector column (stored as a fixed-size list); None for a scalar
     nullable whether null ("does not apply to this row") may occur; NaN never may
+    better   of a quality: "higher" or "lower" values are the good ones; None where neither is (a size, a motion)
     """
 
     name: str
@@ -150,6 +157,7 @@ class Column:
     maximum: float | None = None
     length: int | None = None
     nullable: bool = False
+    better: Better | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -191,6 +199,7 @@ class Spec:
     licence: str = "Apache-2.0"
     cost_ms: float = 1.0
     kinds: tuple[str, ...] = field(default=())  # values of `spans.kind` that it may give
+    series: tuple[str, ...] = field(default=())  # values of `series.series` that it may give
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

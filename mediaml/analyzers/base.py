@@ -3,6 +3,9 @@
 A new metric is one new file: a module anywhere below `mediaml.analyzers` with an `Analyzer` subclass that has a `spec`. See
 docs/adding_an_analyzer.md. Modules of other packages are found by the entry-point group `mediaml.analyzers`, and by the
 environment variable MEDIAML_PLUGINS (names of modules, comma-separated).
+
+A family makes analyzers out of addresses "family:what" (`open_clip:ViT-B-32/openai`), which may stand wherever a name may;
+each address is an analyzer of its own name, and lists show only the family's members that were asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import importlib
 import os
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
@@ -37,6 +40,16 @@ class Analyzer(ABC):
     """
 
     spec: ClassVar[Spec]
+    address: ClassVar[str] = ""
+    """What `select` finds it by, for members of a family; empty for analyzers found by name."""
+
+    @property
+    def space(self) -> str:
+        """The value of `embeddings.model`: vectors of one space, and only those, are comparable."""
+        return self.spec.id
+
+    def check(self) -> None:
+        """Before a run, in the calling process: raises WeightsError or UsageError where no file could be analysed."""
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool]:
@@ -79,6 +92,20 @@ class AudioAnalyzer(Analyzer):
     def update(self, batch: AudioBlock) -> Mapping[str, Tensor]: ...
 
 
+Family = Callable[[str], type[Analyzer]]
+_FAMILIES: dict[str, Family] = {}
+
+
+def analyzer_family(name: str) -> Callable[[Family], Family]:
+    """Registers the function that turns addresses "name:..." into analyzers (the same class for the same address)."""
+
+    def register(make: Family) -> Family:
+        _FAMILIES[name] = make
+        return make
+
+    return register
+
+
 @cache
 def registry() -> Mapping[str, type[Analyzer]]:
     """name -> class, for every analyzer in this package, in entry points and in plug-ins, sorted by name."""
@@ -99,14 +126,14 @@ def registry() -> Mapping[str, type[Analyzer]]:
 
 
 def _concrete(base: type[Analyzer]) -> list[type[Analyzer]]:
-    found = [base] if "spec" in vars(base) else []
+    found = [base] if "spec" in vars(base) and not base.address else []
     for sub in base.__subclasses__():
         found += _concrete(sub)
     return found
 
 
 def select(names: Sequence[str] | None = None) -> list[type[Analyzer]]:
-    """Classes by analyzer or group name; None gives every default one. "-name" takes one away.
+    """Classes by analyzer or group name or address; None gives every default one. "-name" takes one away.
 
     Raises UnknownName with near matches.
     """
@@ -117,6 +144,10 @@ def select(names: Sequence[str] | None = None) -> list[type[Analyzer]]:
         chosen = {n: c for n, c in known.items() if c.spec.default}
     for name in names or ():
         bare = name.removeprefix("-")
+        if ":" in bare and not name.startswith("-"):
+            member = _member(bare)
+            chosen[member.spec.name] = member
+            continue
         hits = [n for n, c in known.items() if bare in (n, "all") or bare in c.spec.groups]
         if not hits:
             raise UnknownName("analyzer", bare, [*known, *groups, "all"])
@@ -126,3 +157,15 @@ def select(names: Sequence[str] | None = None) -> list[type[Analyzer]]:
             else:
                 chosen[hit] = known[hit]
     return [chosen[n] for n in sorted(chosen)]
+
+
+def _member(address: str) -> type[Analyzer]:
+    family = address.split(":", 1)[0]
+    if family not in _FAMILIES:
+        raise UnknownName("family of analyzers", family, _FAMILIES)
+    return _FAMILIES[family](address)
+
+
+def wanted_name(cls: type[Analyzer]) -> str:
+    """What `select` finds the class by: its address, or its name."""
+    return cls.address or cls.spec.name

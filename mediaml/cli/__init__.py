@@ -51,19 +51,31 @@ def _register() -> None:
         analyzers,
         derive,
         doctor,
+        duplicates,
+        embed,
         export,
         features,
         join,
+        lake,
         probe,
+        qc,
         rec,
         report,
         score,
+        search,
         tables,
+        tag,
+        upscale,
         weights,
     )
 
-    for module in (analyze, report, score, derive, probe, analyzers, features, join, export, doctor):
+    for module in (
+        analyze, embed, search, tag, duplicates, report, score, qc,
+        derive, probe, analyzers, features, join, export, doctor,
+    ):  # fmt: skip
         module.register(app)
+    upscale.register(app)
     app.add_typer(rec.app, name="rec")
     app.add_typer(tables.app, name="tables")
+    app.add_typer(lake.app, name="lake")
     app.add_typer(weights.app, name="weights")

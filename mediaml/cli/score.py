@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaml.cli.console import errors_console, output_console, print_table
+from mediaml.cli.score_sound import is_sound, score_sound
 from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
@@ -49,15 +50,23 @@ def score(
     fail_under: Annotated[
         str, typer.Option(help="Least values, e.g. vmaf=93,p5:vmaf=85; exit code 3 where one is missed.")
     ] = "",
+    fail_over: Annotated[
+        str, typer.Option(help="Greatest values, for metrics whose low values are good: cambi=5,p5:cambi=8; exit code 3.")
+    ] = "",
     size: Annotated[str, typer.Option(help="Raw video: WIDTHxHEIGHT in pixels.")] = "",
     pixel_format: Annotated[str, typer.Option(help="Raw video: FFmpeg's name, e.g. yuv420p10le.")] = "yuv420p",
     fps: Annotated[str, typer.Option(help="Raw video: frames a second, e.g. 25 or 30000/1001.")] = "25",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="mediaml, or libvmaf: an ffmpeg that has it (MEDIAML_FFMPEG, PATH, imageio-ffmpeg).")
+    ] = "mediaml",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, and no table.")] = False,
 ) -> None:
     """Score encodes against their sources: aligned in time, brought to one size, pooled, with the worst moments.
 
-    Exit codes: 0 all well, 1 a pair failed, 2 bad use, 3 a limit of --fail-under was missed.
+    Exit codes: 0 all well, 1 a pair failed, 2 bad use, 3 a limit of --fail-under or --fail-over was missed.
+
+    Percentiles count from the bad end: p5:vmaf is reached by 95 % of the frames, p5:cambi not exceeded by 95 %.
 
     Examples:
 
@@ -65,13 +74,24 @@ def score(
 
         mediaml score encode.mp4 -r source.mov --metrics vmaf,psnr --json out.json --csv frames.csv
 
+        mediaml score encode.mp4 -r source.mov --backend libvmaf
+
+        mediaml score --pairs pairs.csv --metrics vmaf,cambi --fail-over cambi=5
+
         mediaml score encodes/ -r sources/ --fail-under vmaf=93,p5:vmaf=85 --out lake/
+
+        mediaml score dub.wav -r original.wav --metrics pesq,stoi,si_sdr_db
     """
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
     from mediaml.engine.runner import limit_threads
     from mediaml.engine.score_pairs import ScoreSettings, exit_code
 
+    if is_sound(encode, reference, metrics):
+        if out is not None or html is not None or csv is not None or parquet is not None:
+            raise InvalidValue("for two sounds, --json is the output there is; leave out --out, --html, --csv, --parquet")
+        assert encode is not None and reference is not None
+        raise typer.Exit(score_sound(encode, reference, metrics, json, Limit.parse(fail_under)))
     chosen = _pairs(encode, reference, pairs)
     names = tuple(m.strip() for m in metrics.split(",") if m.strip())
     settings = ScoreSettings(
@@ -80,8 +100,9 @@ def score(
         scale_to=scale_to,
         raw=RawFormat.parse(size, pixel_format, fps) if size else None,
         device=device,  # type: ignore[arg-type]  # checked by choose_device
+        backend=backend,  # type: ignore[arg-type]  # checked by score
         out=None if out is None else out.expanduser(),
-        limits=Limit.parse(fail_under),
+        limits=Limit.parse(fail_under) + Limit.parse(fail_over, most=True),
         detect_shots=shots,
     )
     if html is not None and len(chosen) > 1:
@@ -193,7 +214,7 @@ def _mean(outcome: PairOutcome, name: str) -> float | None:
 def _state(outcome: PairOutcome) -> str:
     if outcome.error is not None:
         return f"failed: {outcome.error.reason}"
-    return "below the limit" if outcome.missed else "known already" if outcome.known else ""
+    return "limit missed" if outcome.missed else "known already" if outcome.known else ""
 
 
 def _print_result(result: ScoreResult) -> None:

@@ -55,7 +55,7 @@ def list_weights(
 ) -> None:
     """What weights there are: size, licence, source, whether they are here, and which analyzers use them."""
     catalogue = Catalogue.default()
-    chosen = catalogue.manifest.select(names or ["all"])
+    chosen = catalogue.select(names or ["all"])
     users = _users()
     if as_json:
         print_json([_record(catalogue, e, users.get(e.name, [])) for e in chosen])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mediaml.decode.coded import Coded, bitstream, coded_facts
 from mediaml.decode.colour import FrameTraits, Source, source_of, traits
 from mediaml.decode.device_views import DeviceViews
 from mediaml.decode.instants import Instants
@@ -80,13 +81,14 @@ class Shown:
 class _Batch:
     """Preallocated room for one batch's frames, all of equal shape, depth and colour."""
 
-    def __init__(self, arrays: Arrays, depth: int, colour: Colour) -> None:
+    def __init__(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> None:
         self.key = _signature(arrays, depth, colour)
         self.depth = depth
         self.colour = colour
         self.capacity = batch_capacity(sum(a.nbytes for a in arrays))
         self.room = [np.empty((self.capacity, *a.shape), a.dtype) for a in arrays]
         self.facts: list[tuple[float, float, int, bool]] = []
+        self.coded: list[Coded] | None = [] if coding else None
 
     def add(self, arrays: Arrays, shown: Shown) -> None:
         n = len(self.facts)
@@ -94,6 +96,8 @@ class _Batch:
             room[n] = array
         duration = shown.end_seconds - shown.pts_seconds
         self.facts.append((shown.pts_seconds, duration, shown.index, bool(shown.frame.key_frame)))
+        if self.coded is not None:
+            self.coded.append(coded_facts(shown.frame))
 
     def freeze(self, view: View, make_view: DeviceViews) -> FrameBatch:
         n = len(self.facts)
@@ -114,6 +118,7 @@ class _Batch:
             planes=planes,
             views=views,
             make_view=make_view if view.space == "planes" else None,
+            bitstream=None if self.coded is None else bitstream(self.coded),
         )
 
 
@@ -139,7 +144,7 @@ class Lane:
             done += self.flush()
             batch = None
         if batch is None:
-            batch = self._batch = _Batch(arrays, depth, shown.source.colour)
+            batch = self._batch = _Batch(arrays, depth, shown.source.colour, coding=self.need.bitstream)
         batch.add(arrays, shown)
         self.delivered += 1
         return done + self.flush() if len(batch.facts) == batch.capacity else done

@@ -147,7 +147,8 @@ class _Pass:
     def add(self, stream: Stream, info: VideoStream | AudioStream) -> None:
         self._streams.append(stream)
         if isinstance(stream, AvVideoStream) and isinstance(info, VideoStream):
-            decoder = Decoder(self._plan.path, stream, info, self._report, self._plan.max_pixels)
+            coding = any(need.bitstream for need in self._plan.video_needs)
+            decoder = Decoder(self._plan.path, stream, info, self._report, self._plan.max_pixels, coding=coding)
             by_dts = self._container.format.name == "avi"
             clock = FrameClock(info, decoder.time_base, self._report.problems, by_dts=by_dts)
             self._decoder = decoder

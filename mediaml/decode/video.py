@@ -10,6 +10,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream as AvVideoStream
 
 from mediaml.decode.clock import FrameClock, Stamp
+from mediaml.decode.coded import export_coding
 from mediaml.decode.lanes import Lane, Pictures, Shown
 from mediaml.decode.problems import Problem
 from mediaml.decode.report import DecodeReport
@@ -26,8 +27,16 @@ class Decoder:
     """A codec context, single-threaded, whose faults become problems."""
 
     def __init__(
-        self, path: str, stream: AvVideoStream, info: VideoStream, report: DecodeReport, max_pixels: int | None
+        self,
+        path: str,
+        stream: AvVideoStream,
+        info: VideoStream,
+        report: DecodeReport,
+        max_pixels: int | None,
+        *,
+        coding: bool = False,
     ) -> None:
+        """`coding`: pictures carry what `coded.coded_facts` reads."""
         self.info = info
         self.stream = stream
         self.time_base = Fraction(stream.time_base or Fraction(1, 90000))
@@ -38,6 +47,9 @@ class Decoder:
         self._context.thread_count = 1
         self._context.thread_type = "NONE"  # type: ignore[assignment]
         self._seen: tuple[int, int] | None = None
+        self._coding = coding
+        if coding:
+            export_coding(self._context)
 
     def skip(self, frames: str) -> None:
         """FFmpeg's skip_frame from the next packet on: "DEFAULT", "NONREF", "NONKEY"."""
@@ -45,6 +57,8 @@ class Decoder:
 
     def decode(self, packet: av.Packet) -> Sequence[av.VideoFrame]:
         """Frames that `packet` completes, in display order."""
+        if self._coding:
+            packet.opaque = packet.size
         try:
             return self._checked(self._context.decode(packet))
         except FFmpegError as error:

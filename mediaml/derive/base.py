@@ -57,6 +57,11 @@ class Derivation(ABC):
         """The derivations of this kind: one, or one a vocabulary."""
         return [cls()]
 
+    @classmethod
+    def over(cls, lake: Lake, vocabularies: Sequence[Vocabulary]) -> Sequence[Derivation]:  # noqa: ARG003
+        """Further derivations of this kind, one for each thing that this lake holds (a space of vectors)."""
+        return ()
+
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Settings that change values; part of the idempotency key."""

@@ -58,9 +58,14 @@ def derive(
     if not isinstance(lake, Lake):
         lake = Lake.open(lake)
     words = [v if isinstance(v, Vocabulary) else load_vocabulary(v) for v in vocabularies]
+    return bring_up_to_date(lake, select(shipped_vocabularies() + words, only, lake))
+
+
+def bring_up_to_date(lake: Lake, derivations: Sequence[Derivation]) -> DeriveSummary:
+    """`derive` for these derivations. Raises InvalidValue (two of one name), LakeError, WeightsAbsent as `derive` does."""
     summary = DeriveSummary()
     missing: WeightsError | None = None
-    for derivation in in_order(select(shipped_vocabularies() + words, only)):
+    for derivation in in_order(derivations):
         try:
             _bring_up_to_date(lake, derivation, summary)
         except WeightsError as error:
@@ -70,9 +75,13 @@ def derive(
     return summary
 
 
-def select(vocabularies: Sequence[Vocabulary], only: Sequence[str] | None = None) -> list[Derivation]:
-    """All derivations, or those of these names and groups. Raises UnknownName with near matches."""
+def select(
+    vocabularies: Sequence[Vocabulary], only: Sequence[str] | None = None, lake: Lake | None = None
+) -> list[Derivation]:
+    """All derivations (of what `lake` holds, too), or those of these names and groups. Raises UnknownName."""
     known = [d for cls in registry().values() for d in cls.instances(vocabularies)]
+    if lake is not None:
+        known += [d for cls in registry().values() for d in cls.over(lake, vocabularies)]
     if only is None:
         return known
     names = {n for d in known for n in (d.spec.name, *d.spec.groups)}

@@ -21,13 +21,13 @@ class TagRows:
         self.vocabulary = vocabulary
         self.rows: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
 
-    def add(self, scope: Scope, tags: Sequence[tuple[str, str, float]]) -> None:
-        """(tag id, label, score), best first."""
-        for rank, (tag_id, label, score) in enumerate(tags, 1):
+    def add(self, scope: Scope, tags: Sequence[tuple[str, str, float]], *, first: int = 1, **more: Any) -> None:
+        """(tag id, label, score), best first, the first of them of rank `first`; `more` are further columns' values."""
+        for rank, (tag_id, label, score) in enumerate(tags, first):
             place = (scope.media_id, scope.scope, scope.start_seconds, scope.end_seconds)
             values = (*place, self.vocabulary, tag_id, label, score, rank)
-            for name, value in zip(_COLUMNS, values, strict=True):
-                self.rows[name].append(value)
+            for name, value in (*zip(_COLUMNS, values, strict=True), *more.items()):
+                self.rows.setdefault(name, []).append(value)
 
     def derived(self) -> Derived:
         columns = self.rows | {"score": np.asarray(self.rows["score"], np.float32)}

@@ -5,6 +5,11 @@
     id = "places"                       # names the derivation: rows of analyzer tags_places
     title = "Places"
     threshold = 0.4                     # of every tag that does not set its own
+    embedders = ["open_clip"]           # optional: the spaces it is meaningful for (open_clip, label_space); default: any
+    templates = ["a photo of {}"]       # optional: sentences that each prompt is put into, averaged; default: the prompt
+    negatives = ["a picture"]           # optional: what a shot is compared with beside the tags (open_clip)
+    thresholds = { open_clip = 0.5 }    # optional: thresholds of one family of spaces
+    unknown = true                      # optional: shots without any tag get the tag "unknown"
 
     [[tags]]
     id = "beach"
@@ -13,8 +18,12 @@
     parent = "outdoors"                 # optional: another tag's id
     threshold = 0.45                    # optional
 
-A tag's score is the largest cosine between a shot's vector and the vectors of its prompts, so thresholds belong to one
-embedding space; they are not probabilities.
+    [calibration."MODEL"]               # optional: what turns the cosines of this very space into probabilities
+    slope = 20.0
+    offset = -9.0
+    fitted_on = "which pictures, how many"
+
+How prompts become scores, and what a threshold then means, is in `mediaml.derive.vocabulary_tags`.
 """
 
 from __future__ import annotations
@@ -24,15 +33,22 @@ import tomllib
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mediaml.errors import InvalidValue, printable
+from mediaml.errors import InvalidValue, UnknownName, printable
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
 Score = Annotated[float, Field(ge=-1.0, le=1.0)]
+Template = Annotated[str, Field(min_length=2, max_length=200, pattern=r"\{\}")]
+Embedder = Literal["open_clip", "label_space"]
+"""Families of spaces that have words."""
+
+EMBEDDERS: tuple[Embedder, ...] = ("open_clip", "label_space")
+AUTOMATIC = ("scenes",)
+"""Shipped vocabularies that `mediaml derive` and `mediaml analyze` apply unasked, to the label space."""
 
 _SHIPPED = Path(__file__).parent / "vocabularies"
 _TAG_HEADER = re.compile(r"^\s*\[\[\s*tags\s*\]\]")
@@ -50,6 +66,16 @@ class Tag(BaseModel):
     threshold: Score | None = None
 
 
+class Calibration(BaseModel):
+    """Platt's (1999) sigmoid(slope * cosine + offset), fitted on labelled pictures in one space."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    offset: Annotated[float, Field(allow_inf_nan=False)]
+    fitted_on: Text
+
+
 class Vocabulary(BaseModel):
     """A set of tags with a shared default threshold."""
 
@@ -58,11 +84,19 @@ class Vocabulary(BaseModel):
     id: Identifier
     title: Text
     threshold: Score
+    embedders: Annotated[tuple[Embedder, ...], Field(min_length=1, strict=False)] = EMBEDDERS
+    templates: Annotated[tuple[Template, ...], Field(min_length=1, strict=False)] = ("{}",)
+    negatives: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    thresholds: dict[Embedder, Score] = Field(default_factory=dict)
+    unknown: bool = False
+    calibration: dict[str, Calibration] = Field(default_factory=dict)
     tags: Annotated[tuple[Tag, ...], Field(min_length=1, strict=False)]
 
-    def threshold_of(self, tag: Tag) -> float:
-        """The tag's own threshold, or the vocabulary's."""
-        return self.threshold if tag.threshold is None else tag.threshold
+    def threshold_of(self, tag: Tag, embedder: Embedder | None = None) -> float:
+        """The tag's own threshold, or the vocabulary's for this family of spaces, or the vocabulary's."""
+        if tag.threshold is not None:
+            return tag.threshold
+        return self.thresholds.get(embedder, self.threshold) if embedder else self.threshold
 
     def ancestors(self, tag: Tag) -> list[Tag]:
         """The tag's parent, its parent, and so on."""
@@ -106,8 +140,26 @@ def parse_vocabulary(text: str, name: str) -> Vocabulary:
 
 
 def shipped_vocabularies() -> list[Vocabulary]:
-    """The vocabularies that come with the package, by file name."""
-    return [load_vocabulary(path) for path in sorted(_SHIPPED.glob("*.toml"))]
+    """The vocabularies that are applied unasked."""
+    return [load_vocabulary(_SHIPPED / f"{name}.toml") for name in AUTOMATIC]
+
+
+def shipped_names() -> list[str]:
+    """Every vocabulary that comes with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+
+
+def find_vocabulary(name: str | PathLike[str]) -> Vocabulary:
+    """A shipped vocabulary by its name, or that of a file. Raises UnknownName, and what `load_vocabulary` raises."""
+    path = Path(name).expanduser()
+    bare = str(name).removesuffix(".toml")
+    if path.is_file() or "/" in str(name):
+        return load_vocabulary(path)
+    if bare not in shipped_names():
+        raise UnknownName(
+            "vocabulary (there is no such file, and none is shipped under the name)", bare, shipped_names()
+        )
+    return load_vocabulary(_SHIPPED / f"{bare}.toml")
 
 
 def _explain(error: ValidationError, data: dict, name: str, lines: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -72,14 +72,16 @@ class AnalysisRun:
             self._commit(failed_file(self.lake, Path(error.path), error), progress)
         sizes = {task.path: size for task, size in tasks}
         try:
-            for result in run_files([t for t, _ in tasks], self.settings, self.decide, self.fail, progress):
+            run = _runner(self.settings)
+            for result in run([t for t, _ in tasks], self.settings, self.decide, self.fail, progress):
                 self._commit(result, progress, sizes.get(result.path, 0))
         except KeyboardInterrupt:
             self.summary.interrupted = True
 
     def decide(self, identity: Identity) -> Sequence[str]:
         """The analyzers still wanted for a content; () where it is complete, or in another worker's hands."""
-        if any(other.media_id == identity.media_id for other in self._in_hand.values()):
+        others = (other for path, other in self._in_hand.items() if path != identity.path)
+        if any(other.media_id == identity.media_id for other in others):
             return ()
         names = pending_analyzers(self.lake, identity.media_id, self.wanted, self.settings.retry_errors)
         if names:
@@ -139,6 +141,14 @@ class AnalysisRun:
             files_failed=s.failed,
             settings={"analyzers": list(self.settings.analyzers), "device": self.settings.device},
         )
+
+
+def _runner(settings: Settings) -> Callable[..., Iterator[FileResult]]:
+    if settings.engine == "ray":
+        from mediaml.engine.ray import run_files as run_on_ray
+
+        return run_on_ray
+    return run_files
 
 
 def wanted_keys(analyzers: Sequence[str]) -> dict[str, tuple[str, str]]:

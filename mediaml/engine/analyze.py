@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mediaml import weights
-from mediaml.analyzers.base import Analyzer, select
+from mediaml.analyzers.base import Analyzer, select, wanted_name
 from mediaml.decode.discover import Discovery, find_media
+from mediaml.decode.remote import MediaUrl, media_path, with_remote
 from mediaml.derive import derive as derive_tables
 from mediaml.engine.analysis_run import AnalysisRun, RunSummary
 from mediaml.engine.progress import RunProgress, SilentProgress
-from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, Settings, choose_device
+from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, EngineName, Settings, choose_device
 from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.tables import Lake
+from mediaml.tables.storage import url_of
 
 COMPACT_ABOVE_PARTS = 1000
 PathLike = str | os.PathLike[str]
@@ -34,7 +36,10 @@ def analyze(
     retry_errors: bool = False,
     file_timeout_seconds: float | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_memory_bytes: int | None = None,
     derive: bool = True,
+    engine: EngineName = "local",
+    ray_address: str | None = None,
     progress: RunProgress | None = None,
 ) -> Lake:
     """Analyzes files and directories into the lake at `out` (made if absent) and gives the lake back.
@@ -47,6 +52,7 @@ def analyze(
         analyzers: names or groups (`mediaml.analyzers.base.select`); None for the default set; "-name" leaves one out.
         workers: processes, a file each; None for one a core; 0 for the calling process.
         include, exclude: glob patterns on names or on paths below the directory given.
+        engine, ray_address: "ray" runs the files on a Ray cluster (docs/cluster.md); None starts one on this machine.
         derive: whether tags, shot summaries and joint embeddings are derived afterwards (nothing is decoded for that).
 
     Raises:
@@ -54,12 +60,15 @@ def analyze(
     """
     given: dict[str, Any] = {} if workers is None else {"workers": workers}
     settings = Settings(
-        lake=Path(out).expanduser(),
-        analyzers=tuple(c.spec.name for c in select(analyzers)),
+        lake=Path(out) if url_of(out) else Path(out).expanduser(),
+        analyzers=tuple(wanted_name(c) for c in select(analyzers)),
         device=device,
         file_timeout_seconds=file_timeout_seconds,
         max_pixels=max_pixels,
+        max_memory_bytes=max_memory_bytes,
         retry_errors=retry_errors,
+        engine=engine,
+        ray_address=ray_address,
         **given,
     )
     found = discover(paths, include, exclude, recursive)
@@ -72,11 +81,15 @@ def discover(
     exclude: Sequence[str] = (),
     recursive: bool = True,
 ) -> Discovery:
-    """The media files below `paths`. Raises UsageError where nothing was named at all."""
+    """The media files below `paths` (folders, files, s3://bucket/prefix). Raises UsageError where nothing was named."""
     roots = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not roots:
         raise InvalidValue("no file or directory was named")
-    return find_media([Path(p).expanduser() for p in roots], include=include, exclude=exclude, recursive=recursive)
+    named = [media_path(p) for p in roots]
+    remote = [p for p in named if isinstance(p, MediaUrl)]
+    local = [p for p in named if not isinstance(p, MediaUrl)]
+    found = find_media(local, include=include, exclude=exclude, recursive=recursive)
+    return with_remote(found, remote, include, exclude) if remote else found
 
 
 def run_analysis(
@@ -121,3 +134,5 @@ def check_weights(analyzers: Sequence[type[Analyzer]]) -> None:
     if absent:
         users = ", ".join(f"{name} (for {' and '.join(who)})" for name, who in absent.items())
         raise WeightsAbsent(f"weights absent: {users}; run: mediaml weights pull {' '.join(absent)}")
+    for cls in analyzers:
+        cls().check()

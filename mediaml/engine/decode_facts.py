@@ -16,6 +16,19 @@ DECODE = Spec(
         Column("decode_problems", "int64", "faults", "faults met while decoding", Table.FILES, minimum=0),
     ),
     cite="FFmpeg, through PyAV",
+    kinds=(
+        "audio_format_change",
+        "audio_gap",
+        "audio_not_finite",
+        "audio_overlap",
+        "colour_approximated",
+        "corrupt_frame",
+        "decode_error",
+        "demux_error",
+        "ends_early",
+        "timestamp_backwards",
+        "timestamp_missing",
+    ),
 )
 SEVERITY = {"decode_error": 0.8, "truncated": 1.0}
 OTHER_SEVERITY = 0.4

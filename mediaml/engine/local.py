@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Protocol
 
 from mediaml.engine.settings import Settings
@@ -90,7 +92,7 @@ class _Pool:
                 if result is not None:
                     yield result
             for slot in self.slots:
-                result = self._overdue(slot)
+                result = self._overdue(slot) or self._overweight(slot)
                 if result is not None:
                     yield result
 
@@ -172,9 +174,31 @@ class _Pool:
         slot.process.wait()
         return self._replace(slot, LimitExceeded, f"took longer than the file timeout of {limit:g} s")
 
+    def _overweight(self, slot: _Slot) -> FileResult | None:
+        """Ends a worker before the system's own memory killer ends something else."""
+        if slot.task is None:
+            return None
+        used, limit = resident_bytes(slot.process.pid), self.settings.memory_limit
+        if used <= limit:
+            return None
+        slot.process.kill()
+        slot.process.wait()
+        reason = (
+            f"its worker held {used / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed (--max-memory)"
+        )
+        return self._replace(slot, LimitExceeded, reason)
+
     def _replace(self, slot: _Slot, error: type[MediaError], reason: str) -> FileResult | None:
         task = slot.task
         slot.connection.close()
         self.slots[slot.number] = self._spawn(slot.number)
         self.listener.finished(slot.number)
         return self.fail(task, error(task.path, reason)) if task else None
+
+
+def resident_bytes(process: int) -> int:
+    """Resident memory of a process; 0 where the system does not tell (other than Linux)."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0

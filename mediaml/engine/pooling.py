@@ -1,7 +1,8 @@
 """Per-frame scores -> one number a file, a shot, a second.
 
 Conventions are libvmaf's: the harmonic mean is n / sum(1 / (x + 1)) - 1, so that zero is allowed; percentiles interpolate
-linearly. Values that are not finite, or null, are left out, and counted.
+linearly. Values that are not finite, or null, are left out, and counted. What is 'worst' follows the column's direction:
+percentiles count from the bad end, so that p5 is what the worst twentieth of the frames does not reach, of CAMBI as of VMAF.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.errors import InvalidValue
+from mediaml.spec import Column
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 95)
 METHODS = ("mean", "harmonic_mean", "min", "max", "median", "worst_second", "pN (percentile N)")
@@ -31,7 +33,7 @@ class WorstSecond:
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """One column pooled over a file. `ignored`: frames without a finite value."""
+    """One column pooled over a file. `ignored`: frames without a finite value; percentiles count from the bad end."""
 
     mean: float
     harmonic_mean: float | None  # None where a value is -1 or less
@@ -43,6 +45,11 @@ class Pooled:
     worst_second: WorstSecond
     frames: int
     ignored: int
+    lower_is_better: bool = False
+
+    @property
+    def worst(self) -> float:
+        return self.max if self.lower_is_better else self.min
 
     def value(self, method: str) -> float:
         """By name: one of METHODS. Raises InvalidValue; also where the method has no value."""
@@ -75,7 +82,7 @@ def pool(values: Values, pts_seconds: Values, *, lower_is_better: bool = False) 
     kept, times = values[good], np.asarray(pts_seconds, np.float64)[good]
     if not len(kept):
         return None
-    levels = np.percentile(kept, PERCENTILES)
+    levels = np.percentile(kept, [100 - n if lower_is_better else n for n in PERCENTILES])
     return Pooled(
         mean=float(kept.mean()),
         harmonic_mean=harmonic_mean(kept),
@@ -87,6 +94,7 @@ def pool(values: Values, pts_seconds: Values, *, lower_is_better: bool = False) 
         worst_second=worst_second(kept, times, lower_is_better=lower_is_better),
         frames=len(kept),
         ignored=int((~good).sum()),
+        lower_is_better=lower_is_better,
     )
 
 
@@ -117,34 +125,40 @@ def _step(times: Values) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-def worst_frames(values: Values, count: int, *, lower_is_better: bool = False, apart: int = 1) -> list[int]:
-    """Rows of the worst values, worst first, no two less than `apart` rows from each other."""
+def worst_frames(
+    values: Values, pts_seconds: Values, count: int, *, lower_is_better: bool = False, apart_seconds: float = 0.5
+) -> list[int]:
+    """Rows of the worst values, worst first, no two less than `apart_seconds` from each other."""
     finite = np.where(np.isfinite(values), values, -np.inf if lower_is_better else np.inf)
     order = np.argsort(-finite if lower_is_better else finite, kind="stable")
     chosen: list[int] = []
     for row in order.tolist():
         if len(chosen) == count or not np.isfinite(values[row]):
             break
-        if all(abs(row - other) >= apart for other in chosen):
+        if all(abs(pts_seconds[row] - pts_seconds[other]) >= apart_seconds - 1e-6 for other in chosen):
             chosen.append(row)
     return chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A least value: `vmaf=93` is the mean, `p5:vmaf=85` the fifth percentile, `min:psnr_y=30` the minimum."""
+    """A least value: `vmaf=93` is the mean, `p5:vmaf=85` the fifth percentile, `min:psnr_y=30` the minimum.
+
+    `most`: the bound is the greatest value allowed instead, as for `cambi=5` or `p5:cambi=8`.
+    """
 
     column: str
     method: str
-    least: float
+    bound: float
+    most: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> tuple[Limit, ...]:
-        """Comma-separated limits. Raises InvalidValue."""
-        return tuple(cls._one(part.strip()) for part in text.split(",") if part.strip())
+    def parse(cls, text: str, *, most: bool = False) -> tuple[Limit, ...]:
+        """Comma-separated limits, all least values or all greatest ones. Raises InvalidValue."""
+        return tuple(cls._one(part.strip(), most) for part in text.split(",") if part.strip())
 
     @classmethod
-    def _one(cls, text: str) -> Limit:
+    def _one(cls, text: str, most: bool) -> Limit:
         name, equals, number = text.partition("=")
         method, colon, column = name.rpartition(":")
         method = method if colon else "mean"
@@ -156,22 +170,36 @@ class Limit:
                 f"{', '.join(f'p{n}' for n in PERCENTILES)}"
             )
         try:
-            least = float(number)
+            bound = float(number)
         except ValueError:
-            least = float("nan")
-        if not equals or not column or not np.isfinite(least):
+            bound = float("nan")
+        if not equals or not column or not np.isfinite(bound):
             raise InvalidValue(f"limit {text!r} must be NAME=NUMBER or POOLING:NAME=NUMBER, e.g. vmaf=93 or p5:vmaf=85")
-        return cls(column, method, least)
+        return cls(column, method, bound, most)
 
     def __str__(self) -> str:
-        return f"{self.method}:{self.column}={self.least:g}"
+        return f"{self.method}:{self.column}{'<' if self.most else ''}={self.bound:g}"
+
+    def misses(self, reached: float) -> bool:
+        return reached > self.bound if self.most else reached < self.bound
 
 
 def missed(limits: Sequence[Limit], pooled: dict[str, Pooled]) -> list[tuple[Limit, float | None]]:
-    """The limits that the scores fall short of, with what was reached; None where there is no score at all."""
+    """The limits that the scores break, with what was reached; None where there is no score at all."""
     found: list[tuple[Limit, float | None]] = []
     for limit in limits:
         reached = pooled[limit.column].value(limit.method) if limit.column in pooled else None
-        if reached is None or reached < limit.least:
+        if reached is None or limit.misses(reached):
             found.append((limit, reached))
     return found
+
+
+def check_limits(limits: Sequence[Limit], columns: Sequence[Column]) -> None:
+    """Raises InvalidValue for a least value of a column of which low values are the good ones."""
+    lower = {c.name for c in columns if c.better == "lower"}
+    for limit in limits:
+        if limit.column in lower and not limit.most:
+            text = f"{limit.method}:{limit.column}={limit.bound:g}"
+            raise InvalidValue(
+                f"--fail-under {text}: low values of {limit.column} are the good ones; use --fail-over {text}"
+            )

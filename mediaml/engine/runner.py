@@ -81,8 +81,8 @@ class Runner:
                 "start_seconds": keys["pts_seconds"],
                 "end_seconds": keys["pts_seconds"] + span,
                 "scope": ["frame"] * n,
-                "model": [self.spec.id] * n,
-                "weights_sha256": ["+".join(weights.describe(w).sha256 for w in self.spec.weights)] * n,
+                "model": [self.analyzer.space] * n,
+                "weights_sha256": ["+".join(weights.identity_sha256(w) for w in self.spec.weights)] * n,
                 column.name: outputs[column.name],
             }
 
@@ -119,8 +119,12 @@ def frame_keys(batch: FrameBatch) -> Arrays:
 
 def analyzer_hash(analyzer: Analyzer) -> str:
     """Part of the idempotency key: hash of the analyzer's settings and of its weights' checksums; "" where it has neither."""
-    settings = {f"weights:{name}": weights.describe(name).sha256 for name in analyzer.spec.weights}
+    settings = {f"weights:{_label(name)}": weights.identity_sha256(name) for name in analyzer.spec.weights}
     return parameters_hash({**analyzer.parameters, **settings})
+
+
+def _label(weight: str) -> str:
+    return "own" if weight.startswith("@") else weight  # a file that was moved is the same weight
 
 
 def limit_threads(threads: int) -> None:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,17 +19,21 @@ from mediaml.decode.pairing import PairStream
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.decode.stream import Delivery
 from mediaml.engine.analyze import check_weights
-from mediaml.engine.pooling import pool, worst_frames
+from mediaml.engine.pooling import Pooled, pool, worst_frames
 from mediaml.engine.run import Progress, feed_delivery
 from mediaml.engine.runner import Runner
 from mediaml.engine.score_metrics import Chosen, choose_metrics
 from mediaml.engine.score_result import ScoreResult, ShotScore, WorstFrame
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
-from mediaml.errors import AnalyzerError, NothingDecoded
+from mediaml.errors import AnalyzerError, NothingDecoded, UnknownName
 from mediaml.frames import FrameBatch
-from mediaml.spec import Table
+from mediaml.spec import Column, Table
+
+if TYPE_CHECKING:
+    from mediaml.engine.score_libvmaf import LibvmafBackend
 
 PathName = str | os.PathLike[str]
+BackendName = Literal["mediaml", "libvmaf"]
 WORST_FRAMES = 5
 
 
@@ -45,6 +49,7 @@ def score(
     raw: RawFormat | None = None,
     raw_reference: RawFormat | None = None,
     device: DeviceName = "auto",
+    backend: BackendName = "mediaml",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     out: PathName | None = None,
     progress: Progress | None = None,
@@ -57,6 +62,7 @@ def score(
         scale_to: "reference" (the distorted pictures are scaled, bicubic), "distorted" or "WIDTHxHEIGHT".
         shots: [start, end) in seconds of the distorted file, to be pooled one by one.
         detect_shots: finds the shots of the distorted file first (decodes it once more; needs the shot detector's weights).
+        backend: "libvmaf" hands the aligned pictures to an ffmpeg that has it; columns and output are the same.
         raw, raw_reference: how to read files without a header (raw YUV).
         out: a lake into which per-frame and pooled values go.
 
@@ -66,7 +72,7 @@ def score(
     """
     began = time.perf_counter()
     chosen = choose_metrics(metrics)
-    check_weights(chosen.analyzers)
+    outside = _outside(backend, chosen)
     where = torch.device(choose_device(device))
     files = (
         VideoFile.of(_name(distorted), raw),
@@ -74,7 +80,7 @@ def score(
     )
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
-    result = _run(plan, chosen, where, max_pixels, progress)
+    result = _run(plan, chosen, where, max_pixels, progress, outside)
     if shots is None and detect_shots:
         from mediaml.engine.score_shots import find_shots
 
@@ -88,6 +94,19 @@ def score(
     return result
 
 
+def _outside(backend: str, chosen: Chosen) -> LibvmafBackend | None:
+    """The program that computes, or None where it is done here, for which the weights must be there."""
+    if backend == "mediaml":
+        check_weights(chosen.analyzers)
+        return None
+    if backend != "libvmaf":
+        raise UnknownName("backend", backend, ("mediaml", "libvmaf"))
+    from mediaml.engine.score_libvmaf import check_libvmaf_has, find_libvmaf
+
+    check_libvmaf_has(chosen.analyzers)
+    return find_libvmaf()
+
+
 def raw_like(path: PathName, raw: RawFormat | None) -> RawFormat | None:
     """`raw` for a reference that has no header either."""
     return raw if Path(path).suffix.lower() in RAW_EXTENSIONS else None
@@ -98,8 +117,15 @@ def _name(path: PathName) -> str:
 
 
 def _run(
-    plan: PairPlan, chosen: Chosen, device: torch.device, max_pixels: int, progress: Progress | None
+    plan: PairPlan,
+    chosen: Chosen,
+    device: torch.device,
+    max_pixels: int,
+    progress: Progress | None,
+    outside: LibvmafBackend | None,
 ) -> ScoreResult:
+    if outside is not None:
+        return _run_outside(plan, chosen, max_pixels, progress, outside)
     runners = [Runner(_set_up(cls, device)) for cls in chosen.analyzers]
     for runner in runners:
         runner.start(plan.distorted.media)
@@ -122,6 +148,20 @@ def _run(
     if not numbers:
         raise NothingDecoded(plan.distorted.path, "no pair of frames could be decoded")
     return _result(plan, chosen, runners, numbers, stream)
+
+
+def _run_outside(
+    plan: PairPlan, chosen: Chosen, max_pixels: int, progress: Progress | None, outside: LibvmafBackend
+) -> ScoreResult:
+    from mediaml.engine.score_libvmaf import run_libvmaf
+
+    stream = PairStream(plan.distorted, plan.reference, plan.form, plan.pairs, crops=plan.crops, max_pixels=max_pixels)
+    runners, numbers = run_libvmaf(outside, plan, stream, chosen.analyzers, _numbers, progress)
+    if not numbers:
+        raise NothingDecoded(plan.distorted.path, "no pair of frames could be decoded")
+    result = _result(plan, chosen, runners, numbers, stream)
+    result.backend = outside.name
+    return result
 
 
 def _set_up(cls: type[Analyzer], device: torch.device) -> Analyzer:
@@ -161,9 +201,9 @@ def _result(
         if values is not None:
             frames[column.name] = values
             columns.append(column)
-    pooled = {c.name: p for c in columns if (p := pool(frames[c.name], frames["pts_seconds"])) is not None}
+    pooled = _pooled(columns, frames, slice(None))
     notes = [*plan.notes, *_fault_notes(plan, stream, len(frames["frame_index"]))]
-    worst = _worst(frames, columns[0].name) if columns else []
+    worst = _worst(frames, columns[0]) if columns else []
     headline = tuple(n for n in chosen.headline if n in pooled) or tuple(pooled)
     return ScoreResult(
         plan.distorted, plan.reference, plan, tuple(columns), headline, frames, pooled, worst, runners, failed, notes
@@ -185,27 +225,33 @@ def plain_values(column: Any) -> Sequence[Any]:
     return column.tolist() if hasattr(column, "tolist") else column
 
 
-def _worst(frames: dict[str, NDArray], name: str) -> list[WorstFrame]:
-    apart = max(1, len(frames[name]) // 50)
+def _pooled(columns: Sequence[Column], frames: dict[str, NDArray], rows: slice | NDArray) -> dict[str, Pooled]:
+    """Each column over some rows; without those that have no value there."""
+    times = frames["pts_seconds"][rows]
+    found = {c.name: pool(frames[c.name][rows], times, lower_is_better=c.better == "lower") for c in columns}
+    return {name: p for name, p in found.items() if p is not None}
+
+
+def _worst(frames: dict[str, NDArray], column: Column) -> list[WorstFrame]:
+    rows = worst_frames(
+        frames[column.name], frames["pts_seconds"], WORST_FRAMES, lower_is_better=column.better == "lower"
+    )
     return [
         WorstFrame(
             int(frames["frame_index"][row]),
             int(frames["reference_index"][row]),
             float(frames["pts_seconds"][row]),
             float(frames["reference_pts_seconds"][row]),
-            float(frames[name][row]),
+            float(frames[column.name][row]),
         )
-        for row in worst_frames(frames[name], WORST_FRAMES, apart=min(apart, 12))
+        for row in rows
     ]
 
 
 def _shot(result: ScoreResult, start: float, end: float) -> ShotScore:
     times = result.frames["pts_seconds"]
     inside = (times >= start - 1e-6) & (times < end - 1e-6)
-    pooled = {
-        c.name: p for c in result.columns if (p := pool(result.frames[c.name][inside], times[inside])) is not None
-    }
-    return ShotScore(start, end, pooled)
+    return ShotScore(start, end, _pooled(result.columns, result.frames, inside))
 
 
 def _fault_notes(plan: PairPlan, stream: PairStream, scored: int) -> list[str]:

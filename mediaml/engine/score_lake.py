@@ -50,8 +50,9 @@ def store(result: ScoreResult, lake_path: Path) -> Lake:
     lake = Lake.open(lake_path, create=True)
     identity = known_identity(lake, result.distorted)
     against = known_identity(lake, result.reference)
+    aligned, outside = result.plan.alignment is not None, result.backend != "mediaml"
     how = comparison(
-        result.distorted, result.reference, result.plan.form, result.plan.alignment is not None, against.media_id
+        result.distorted, result.reference, result.plan.form, aligned, against.media_id, "libvmaf" if outside else "mediaml"
     )
     rows = [_analyzer_rows(r, result, how) for r in result.runners]
     rows.append(_pair_rows(result, against.media_id, how))
@@ -67,7 +68,7 @@ def known_identity(lake: Lake, file: VideoFile) -> Identity:
 
 
 def comparison(
-    distorted: VideoFile, reference: VideoFile, form: PairFormat, aligned: bool, reference_id: str
+    distorted: VideoFile, reference: VideoFile, form: PairFormat, aligned: bool, reference_id: str, backend: str
 ) -> dict[str, Any]:
     """What beside the analyzer's own settings makes a result what it is; known before anything is decoded."""
     return {
@@ -78,15 +79,22 @@ def comparison(
         "pixel_format": form.pixel_format,
         "raw": str(distorted.raw),
         "raw_reference": str(reference.raw),
+        **({} if backend == "mediaml" else {"backend": backend}),
     }
 
 
 def stored(
-    lake: Lake, distorted: VideoFile, reference: VideoFile, form: PairFormat, aligned: bool, chosen: Chosen
+    lake: Lake,
+    distorted: VideoFile,
+    reference: VideoFile,
+    form: PairFormat,
+    aligned: bool,
+    chosen: Chosen,
+    backend: str,
 ) -> dict[str, Pooled] | None:
     """Pooled scores of a pair that the lake holds whole for all analyzers chosen; None where one is missing or failed."""
     identity, against = known_identity(lake, distorted), known_identity(lake, reference)
-    how = comparison(distorted, reference, form, aligned, against.media_id)
+    how = comparison(distorted, reference, form, aligned, against.media_id, backend)
     keys = [(cls.spec.id, _key(cls(), how)) for cls in chosen.analyzers]
     if lake.pending(identity.media_id, keys, retry_failed=True):
         return None
@@ -96,8 +104,10 @@ def stored(
         where = f"media_id = '{identity.media_id}' AND analyzer = '{spec_id}' AND parameters_hash = '{key}'"
         rows = lake.table("frames", ["pts_seconds", *names], where, all_versions=True).to_pydict()
         times = np.array(rows.pop("pts_seconds"), np.float64)
+        lower = {c.name for c in chosen.columns if c.better == "lower"}
         for name, values in rows.items():
-            found = pool(np.array([np.nan if v is None else v for v in values], np.float64), times)
+            known = np.array([np.nan if v is None else v for v in values], np.float64)
+            found = pool(known, times, lower_is_better=name in lower)
             if found is not None:
                 pooled[name] = found
     return {c.name: pooled[c.name] for c in chosen.columns if c.name in pooled}
@@ -119,8 +129,11 @@ def _analyzer_rows(runner: Runner, result: ScoreResult, how: dict[str, Any]) -> 
     for column in mine:
         for pooling, value in _poolings(result.pooled[column.name]).items():
             name = f"{column.name}_{pooling}"
-            about = f"{pooling} of {column.name} over the scored frames ({column.description})"
-            extra.append(Column(name, "float64", column.unit, about, Table.FILES, nullable=True))
+            ends = " (percentiles count from the bad end)" if pooling.startswith("p") else ""
+            about = f"{pooling} of {column.name} over the scored frames{ends} ({column.description})"
+            extra.append(
+                Column(name, "float64", column.unit, about, Table.FILES, nullable=True, better=column.better)
+            )
             files[name] = [value]
     columns[Table.FILES] = (*columns.get(Table.FILES, ()), *extra)
     rows[Table.FILES] = files

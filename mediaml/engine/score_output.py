@@ -41,7 +41,10 @@ def score_dict(result: ScoreResult) -> dict[str, Any]:
             "frames_scored": result.frames_scored,
             **result.plan.to_dict(),
         },
-        "metrics": {c.name: {"unit": c.unit, "description": c.description} for c in result.columns},
+        "metrics": {
+            c.name: {"unit": c.unit, "description": c.description, "better": c.better} for c in result.columns
+        },
+        "backend": result.backend,
         "conventions": {r.spec.name: {"analyzer": r.spec.id, "source": r.spec.cite} for r in result.runners},
         "worst_frames": [
             {
@@ -93,6 +96,7 @@ def frame_table(result: ScoreResult) -> pa.Table:
         array = pa.array(values, from_pandas=True)
         arrays.append(array)
         facts = {"unit": column.unit, "description": column.description}
+        facts |= {} if column.better is None else {"better": column.better}
         fields.append(pa.field(column.name, array.type, metadata=facts))
     about = {"distorted": printable(result.distorted.path), "reference": printable(result.reference.path)}
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about))

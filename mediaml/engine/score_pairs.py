@@ -12,9 +12,9 @@ from mediaml.decode.formats import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.pair_format import pair_format
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
-from mediaml.engine.pooling import Limit, Pooled, missed
+from mediaml.engine.pooling import Limit, Pooled, check_limits, missed
 from mediaml.engine.run import Progress
-from mediaml.engine.score import raw_like, score
+from mediaml.engine.score import BackendName, raw_like, score
 from mediaml.engine.score_lake import stored
 from mediaml.engine.score_metrics import Chosen, choose_metrics
 from mediaml.engine.score_result import ScoreResult
@@ -118,13 +118,14 @@ def _longest(found: Iterable[Path]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """How pairs are scored; the fields are those of `score`. `limits`: least values that a pair must reach."""
+    """How pairs are scored; the fields are those of `score`. `limits`: values that a pair must reach, or not exceed."""
 
     metrics: tuple[str, ...] | None = None
     align: bool = True
     scale_to: str = "reference"
     raw: RawFormat | None = None
     device: DeviceName = "auto"
+    backend: BackendName = "mediaml"
     out: Path | None = None
     limits: tuple[Limit, ...] = ()
     detect_shots: bool = False
@@ -176,6 +177,7 @@ def score_pairs(
     Raises UsageError and WeightsError before the first pair.
     """
     chosen = choose_metrics(settings.names())
+    check_limits(settings.limits, chosen.columns)
     for pair in pairs:
         try:
             outcome = _one(pair, settings, chosen, progress(pair) if progress is not None else None)
@@ -199,6 +201,7 @@ def _one(pair: Pair, settings: ScoreSettings, chosen: Chosen, progress: Progress
         raw=raw,
         raw_reference=against,
         device=settings.device,
+        backend=settings.backend,
         out=settings.out,
         progress=progress,
     )
@@ -212,4 +215,4 @@ def _known(
     lake = Lake.open(settings.out, create=True)
     files = VideoFile.of(str(pair.distorted), raw), VideoFile.of(str(pair.reference), against)
     form = pair_format(*files, settings.scale_to)
-    return stored(lake, *files, form, settings.align, chosen) or None
+    return stored(lake, *files, form, settings.align, chosen, settings.backend) or None

@@ -36,6 +36,7 @@ class ScoreResult:
     shots           metric -> pooled a shot, where shots were given
     runners         the analyzers that ran, with all their rows (for the lake)
     failed          analyzer -> why it gave nothing
+    backend         what computed the metrics
     notes           what was assumed, converted, cut off or not compared
     """
 
@@ -53,6 +54,7 @@ class ScoreResult:
     shots: list[ShotScore] = field(default_factory=list)
     wall_seconds: float = 0.0
     align_seconds: float = 0.0
+    backend: str = "mediaml"
 
     @property
     def frames_scored(self) -> int:

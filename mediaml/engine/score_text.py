@@ -33,7 +33,10 @@ def worst_lines(result: ScoreResult) -> list[str]:
     lines = [f"worst frames by {name}: {frames}"] if frames else []
     scored = [(s.pooled[name].mean, s) for s in result.shots if name in s.pooled]
     if scored:
-        value, shot = min(scored, key=lambda pair: pair[0])
+        lower = result.pooled[name].lower_is_better
+        value, shot = (max if lower else min)(scored, key=lambda pair: pair[0])
         lines.append(f"worst shot by {name}: {value:.3f}, {shot.start_seconds:.2f} to {shot.end_seconds:.2f} s")
+    if result.backend != "mediaml":
+        lines.append(f"computed by {result.backend}")
     lines.append(f"{printable(result.distorted.path)} against {printable(result.reference.path)}")
     return lines

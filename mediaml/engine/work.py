@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mediaml.analyzers.base import Analyzer, registry
+from mediaml.analyzers.base import Analyzer, select
 from mediaml.decode.identity import content_sha256
 from mediaml.decode.probe import probe
+from mediaml.decode.remote import Spool
 from mediaml.engine.decode_facts import decode_rows
 from mediaml.engine.run import MediaOutcome, Progress, run_media
 from mediaml.engine.runner import analyzer_hash, limit_threads
@@ -68,26 +69,42 @@ class FileWorker:
         self.device = torch.device(choose_device(settings.device))
         limit_threads(settings.torch_threads)
         self.lake = Lake.open(settings.lake, create=True)
+        self._classes = {c.spec.name: c for c in select(settings.analyzers)}
         self._ready: dict[str, Analyzer] = {}
+        self._spool = Spool()
 
     def process(self, task: FileTask, decide: Decide, progress: Progress | None = None) -> FileResult:
         """One file from path to staged rows. Only faults of the lake are raised; the file's become error rows."""
+        found = self.identify(task)
+        return found if isinstance(found, FileResult) else self.work(found, decide(found), progress)
+
+    def identify(self, task: FileTask) -> Identity | FileResult:
+        """Which content the path holds, or the result of a file that cannot be read."""
         try:
-            identity = identify(task)
+            return identify(task, self._spool.local)
         except MediaError as error:
-            return failed_file(self.lake, task.path, error)
-        wanted = decide(identity)
+            self._spool.release()
+            return failed_file(self.lake, task.path, moved(error, task.path))
+
+    def work(self, identity: Identity, wanted: Sequence[str], progress: Progress | None = None) -> FileResult:
+        """The `wanted` analyzers on an identified file."""
         if not wanted:
-            return FileResult(task.path, stage(self.lake, identity))
+            self._spool.release()
+            return FileResult(identity.path, stage(self.lake, identity))
         try:
-            media = probe(task.path)
+            local = self._spool.local(identity.path)
+            media = probe(local)
+            if local != identity.path:
+                media = replace(media, path=str(identity.path))
+            return self._analyze(identity, local, media, wanted, progress)
         except MediaError as error:
             keys = [AnalyzerRows(a.spec.id, analyzer_hash(a), status="failed") for a in self._made(wanted)]
-            return failed_file(self.lake, task.path, error, identity, keys)
-        return self._analyze(identity, media, wanted, progress)
+            return failed_file(self.lake, identity.path, moved(error, identity.path), identity, keys)
+        finally:
+            self._spool.release()
 
     def _analyze(
-        self, identity: Identity, media: MediaInfo, wanted: Sequence[str], progress: Progress | None
+        self, identity: Identity, local: Path, media: MediaInfo, wanted: Sequence[str], progress: Progress | None
     ) -> FileResult:
         path = identity.path
         analyzers, errors, rows = [], [], []
@@ -98,7 +115,7 @@ class FileWorker:
                 errors.append(ErrorRow.of(error, str(path), analyzer.spec.id))
                 rows.append(AnalyzerRows(analyzer.spec.id, analyzer_hash(analyzer), status="failed"))
         outcome = run_media(
-            path, media, analyzers, device=self.device, max_pixels=self.settings.max_pixels, progress=progress
+            local, media, analyzers, device=self.device, max_pixels=self.settings.max_pixels, progress=progress
         )
         for runner in outcome.runners:
             if runner.error is not None:
@@ -117,7 +134,7 @@ class FileWorker:
         )
 
     def _made(self, names: Sequence[str]) -> list[Analyzer]:
-        return [self._ready[n] if n in self._ready else registry()[n]() for n in names]
+        return [self._ready[n] if n in self._ready else self._classes[n]() for n in names]
 
     def _set_up(self, analyzer: Analyzer) -> Analyzer:
         name = analyzer.spec.name
@@ -127,10 +144,13 @@ class FileWorker:
         return self._ready[name]
 
 
-def identify(task: FileTask) -> Identity:
-    """Which content the path holds; reads it in full unless the lake knew path, size and time. Raises MediaError."""
+def identify(task: FileTask, local: Callable[[Path], Path] = lambda path: path) -> Identity:
+    """Which content the path holds; reads it in full unless the lake knew path, size and time. Raises MediaError.
+
+    `local` says where the content of a path on an object store can be opened.
+    """
     before = file_facts(task.path)
-    media_id = task.known_media_id or content_sha256(task.path)
+    media_id = task.known_media_id or content_sha256(local(task.path))
     if file_facts(task.path) != before:
         raise MediaUnreadable(task.path, "the file changed while it was being read; run again when it is complete")
     return Identity(task.path, media_id, *before)
@@ -149,6 +169,11 @@ def file_facts(path: Path) -> tuple[int, int]:
     if facts.st_size == 0:
         raise MediaEmpty(path, "the file is empty (0 bytes)")
     return facts.st_size, facts.st_mtime_ns
+
+
+def moved(error: MediaError, path: Path) -> MediaError:
+    """`error` as one of `path`: what was met in a local copy is told of the file that the user named."""
+    return error if error.path == str(path) else type(error)(path, error.reason)
 
 
 def stage(

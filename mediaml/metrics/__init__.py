@@ -11,6 +11,7 @@ from mediaml.metrics.cambi import CambiOptions, cambi, cambi_full_reference
 from mediaml.metrics.ciede2000 import ciede2000
 from mediaml.metrics.motion import motion, motion2, motion3
 from mediaml.metrics.ms_ssim import ms_ssim
+from mediaml.metrics.perceptual import dists, lpips, read_dists, read_lpips
 from mediaml.metrics.psnr import mse, pooled_psnr, psnr, psnr_611
 from mediaml.metrics.psnr_hvs import psnr_hvs, psnr_hvs_planes
 from mediaml.metrics.speed import SpeedOptions, speed_chroma
@@ -28,6 +29,8 @@ __all__ = [
     "cambi",
     "cambi_full_reference",
     "ciede2000",
+    "dists",
+    "lpips",
     "motion",
     "motion2",
     "motion3",
@@ -39,6 +42,8 @@ __all__ = [
     "psnr_611",
     "psnr_hvs",
     "psnr_hvs_planes",
+    "read_dists",
+    "read_lpips",
     "speed_chroma",
     "ssim",
     "vif",

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mediaml.metrics import adm_cpu
+from mediaml.metrics.adm_cpu import COS_1_DEGREE_SQUARED, CSF_STEP, ITSELF, MASK_STEP, NEIGHBOUR
 from mediaml.metrics.csf import sensitivities
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
 from mediaml.metrics.wavelet import nearest, transform
@@ -19,13 +21,8 @@ SMALLEST = 16
 NO_LIMIT = 100.0
 _CENTRE = 128.0
 _BORDER = 0.1  # of each side, left out of every sum
-_COS_1_DEGREE_SQUARED = 0.9996954202651978  # cos(1 degree)^2 in single precision, where libvmaf decides
-_CSF_STEP = 4096.0  # finest scale: the weighted impairment is rounded to 1 / 4096 ...
-_NEIGHBOUR, _SELF = 4369 / 4096, 8738 / 4096  # ... and its 1/30 and 1/15, in units of 2^-17, to whole numbers
-_MASK_STEP = 2.0**17
 _RECIPROCAL = 1 - 1.1e-5  # coarser scales: libvmaf divides by 15-bit reciprocals, this much too small on average
 _SQUARE_BIAS = (0.0, 2.0**-12, 2.0**-9, 2.0**-6)  # coarser scales: libvmaf's squares of the reference are rounded up
-_ROWS = 48  # of a strip whose intermediate results stay in the processor's cache
 _TINY = 1e-30  # keeps the cube root's slope finite
 
 
@@ -86,13 +83,13 @@ def adm_scores(x: Tensor, y: Tensor, options: Sequence[AdmOptions], *, aim: bool
     plain = x.dtype
     for scale in range(4):
         ref, dist = transform(x, scale), transform(y, scale)
-        x, y = ref.low.double(), dist.low.double()
+        x, y = ref.low, dist.low
         region = _Region(*x.shape[2:])
         inside = region.outer(ref.detail), region.outer(dist.detail)
         if scale == 1:
             inside = inside[0].to(plain), inside[1].to(plain)  # at coarser ones a single coefficient shows
-        for wanted, found in zip(options, sums, strict=True):
-            found.append(_scale_sums(*inside, region, wanted, scale, aim))
+        for found, made in zip(sums, _scale_sums(*inside, region, options, scale, aim), strict=True):
+            found.append(made)
     return [_scores(found, wanted, aim) for found, wanted in zip(sums, options, strict=True)]
 
 
@@ -131,25 +128,41 @@ class _Region:
         return self.height * self.width
 
 
-def _scale_sums(o: Tensor, t: Tensor, region: _Region, options: AdmOptions, scale: int, aim: bool) -> _Sums:
-    """Detail bands (N, 3, h, w) of reference and distorted at one scale -> sums over the region, each (N,)."""
-    plain = sensitivities(options.csf_mode, options.norm_view_dist, options.ref_display_height, scale)
-    exact = o.new_tensor(plain).view(1, 3, 1, 1)
-    csf = o.new_tensor(_fixed_point(plain, options) if scale == 0 else plain).view(1, 3, 1, 1)
-    reciprocal = 1.0 if scale == 0 else _RECIPROCAL
-    rows = _ROWS if o.device.type == "cpu" else region.height
-    parts = []
-    for top in range(0, region.height, rows):
-        of, to = (b[:, :, top : top + rows + 2] for b in (o, t))
-        restored = _restored(of, to, options.enhn_gain_limit, reciprocal)
-        loss, detail = to - restored, _Region.inner(of).abs()
-        kept = _masked(_Region.inner(restored), loss, csf, scale == 0)
-        added = _masked(_Region.inner(loss), restored, csf, scale == 0) if aim else torch.zeros_like(kept)
-        there = (detail * (detail * detail + _SQUARE_BIAS[scale])).sum(dim=(2, 3)).double()
-        parts.append(torch.stack([kept, added, there * exact.view(1, 3).double() ** 3]))
-    kept, added, there = torch.stack(parts).sum(dim=0)  # each (N, 3)
-    steady = 3 * (region.area * options.noise_weight) ** (1 / 3)
-    return _Sums(_cube_root(kept) + steady, _cube_root(added), _cube_root(there) + steady)
+def _scale_sums(
+    o: Tensor, t: Tensor, region: _Region, options: Sequence[AdmOptions], scale: int, aim: bool
+) -> list[_Sums]:
+    """Detail bands (N, 3, h, w) of reference and distorted at one scale -> for each of `options` sums over the region."""
+    plain = [sensitivities(w.csf_mode, w.norm_view_dist, w.ref_display_height, scale) for w in options]
+    csf = [_fixed_point(p, w) if scale == 0 else p for p, w in zip(plain, options, strict=True)]
+    settings = [adm_cpu.Setting(c, w.enhn_gain_limit, aim) for c, w in zip(csf, options, strict=True)]
+    how = adm_cpu.Scale(scale == 0, 1.0 if scale == 0 else _RECIPROCAL, _SQUARE_BIAS[scale])
+    if o.device.type == "cpu" and not (o.requires_grad or t.requires_grad):
+        area = region.height, region.width
+        pictures = [adm_cpu.sums_of_cubes(a, b, area, settings, how) for a, b in zip(o, t, strict=True)]
+        there = torch.stack([p[1] for p in pictures])  # (N, 3)
+        cubes = [torch.stack([p[0][i] for p in pictures], dim=1) for i in range(len(settings))]  # each (2, N, 3)
+    else:
+        there, cubes = _there(o, how), [_cubes(o, t, s, how) for s in settings]
+    found = []
+    for (kept, added), weights, wanted in zip(cubes, plain, options, strict=True):
+        steady = 3 * (region.area * wanted.noise_weight) ** (1 / 3)
+        weighted = there * there.new_tensor(weights) ** 3
+        found.append(_Sums(_cube_root(kept) + steady, _cube_root(added), _cube_root(weighted) + steady))
+    return found
+
+
+def _there(o: Tensor, how: adm_cpu.Scale) -> Tensor:
+    detail = _Region.inner(o).abs()
+    return (detail * (detail * detail + how.square_bias)).sum(dim=(2, 3)).double()
+
+
+def _cubes(o: Tensor, t: Tensor, setting: adm_cpu.Setting, how: adm_cpu.Scale) -> tuple[Tensor, Tensor]:
+    """Masked detail kept and impairment added, (N, 3) each."""
+    csf = o.new_tensor(setting.csf).view(1, 3, 1, 1)
+    restored = _restored(o, t, setting.limit, how.reciprocal)
+    loss = t - restored
+    kept = _masked(_Region.inner(restored), loss, csf, how.finest)
+    return kept, _masked(_Region.inner(loss), restored, csf, how.finest) if setting.aim else torch.zeros_like(kept)
 
 
 def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
@@ -159,7 +172,7 @@ def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
         dot, oo, tt = (
             (a * b + c * d).float().to(o.dtype) for a, b, c, d in ((oh, th, ov, tv), (oh, oh, ov, ov), (th, th, tv, tv))
         )
-        same = (dot >= 0) & (dot * dot >= _COS_1_DEGREE_SQUARED * oo * tt)
+        same = (dot >= 0) & (dot * dot >= COS_1_DEGREE_SQUARED * oo * tt)
         o = torch.where(same[:, None], o * limit, o)
         t = torch.where(same[:, None], t, t * reciprocal) if reciprocal != 1 else t
     elif reciprocal != 1:
@@ -170,10 +183,10 @@ def _restored(o: Tensor, t: Tensor, limit: float, reciprocal: float) -> Tensor:
 def _masked(signal: Tensor, masker: Tensor, csf: Tensor, finest: bool) -> Tensor:
     """Weighted signal (N, 3, h, w) above the threshold that the masker (N, 3, h + 2, w + 2) sets -> (N, 3) sums of cubes."""
     if finest:
-        codes = nearest((masker * (csf * _CSF_STEP)).abs_())
-        near = nearest(codes * _NEIGHBOUR).sum(dim=1, keepdim=True)
-        here = nearest(codes * _SELF).sum(dim=1, keepdim=True)
-        threshold = (_box(near) + _Region.inner(here - near)) / _MASK_STEP
+        codes = nearest((masker * (csf * CSF_STEP)).abs_())
+        near = nearest(codes * NEIGHBOUR).sum(dim=1, keepdim=True)
+        here = nearest(codes * ITSELF).sum(dim=1, keepdim=True)
+        threshold = (_box(near) + _Region.inner(here - near)) / MASK_STEP
     else:
         near = (masker * csf).abs_().sum(dim=1, keepdim=True)
         threshold = (_box(near) + _Region.inner(near)) / 30

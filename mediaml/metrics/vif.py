@@ -7,19 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mediaml.metrics import vif_cpu
 from mediaml.metrics.inputs import check_pair, eight_bit_scale
+from mediaml.metrics.vif_cpu import CENTRE, NOISE, SATURATION, STEP, TRUNCATION
 from mediaml.metrics.wavelet import nearest
 from mediaml.ops.filters import separable
 
 SMALLEST = 16
 NO_LIMIT = 100.0
-_NOISE = 2.0  # variance of the neural noise, in squared 8-bit codes
-_SATURATION = 4.0 / 255.0**2  # how fast distortion counts where the reference is flat
-_TRUNCATION = 1.59e-5  # bits: libvmaf looks logarithms up by 16 bits of mantissa, cut off; it cancels in differences
-_CENTRE = 128.0  # subtracted before squaring: float32 keeps the variances exact enough
-_STEP = 256.0  # coarser pictures, and means between the two directions of a filter, are kept to 1/256 of a code
 _ONE = (1.0,)
-_ROWS = 64  # of a strip whose intermediate results stay in the processor's cache
+_EXACT_FROM = 2  # scale: few pixels from here on, on which a single one shows, so float64
 
 # 16-bit fixed-point Gaussians of 17, 9, 5 and 3 taps, the second half mirrored
 _HALVES = (
@@ -39,49 +36,48 @@ def vif(ref: Tensor, dist: Tensor, *, bit_depth: int | None = None, enhancement_
     1e-5. Raises InvalidValue (sides under 16 pixels, NaN, out of range).
     """
     depth = check_pair(ref, dist, bit_depth, smallest=SMALLEST)
-    x, y = (eight_bit_scale(t, depth) - _CENTRE for t in (ref, dist))
+    x, y = (eight_bit_scale(t, depth) - CENTRE for t in (ref, dist))
     return vif_scales(x, y, (enhancement_gain_limit,))[0]
 
 
 def vif_scales(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
     """(N, 1, H, W) float reference and distorted, 8-bit scale with 128 subtracted -> (L, N, 4), one row a gain limit."""
+    if x.device.type == "cpu" and not (x.requires_grad or y.requires_grad):
+        pictures = [_on_cpu(a, b, limits) for a, b in zip(x[:, 0], y[:, 0], strict=True)]
+        return torch.stack(pictures, dim=1)
     scales: list[Tensor] = []
     for scale, taps in enumerate(TAPS):
-        if scale == 2:
-            x, y = x.double(), y.double()  # few pixels, on which a single one shows
+        if scale == _EXACT_FROM:
+            x, y = x.double(), y.double()
         if scale:
             x, y = (_halved(t, taps) for t in (x, y))
         scales.append(_one_scale(x, y, taps, limits, finest=scale == 0))
     return torch.stack(scales, dim=2)
 
 
+def _on_cpu(x: Tensor, y: Tensor, limits: Sequence[float]) -> Tensor:
+    """(H, W) -> (L, 4)."""
+    scales: list[Tensor] = []
+    for scale, taps in enumerate(TAPS):
+        if scale == _EXACT_FROM:
+            x, y = x.double(), y.double()
+        if scale:
+            x, y = (vif_cpu.halved(t, taps) for t in (x, y))
+        scales.append(vif_cpu.information(x, y, taps, limits, rounded=scale > 0))
+    return torch.stack(scales, dim=1)
+
+
 def _halved(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     """Filtered, then every second pixel; rounded after each direction as 16-bit fixed point does."""
     h, w = (n // 2 * 2 for n in x.shape[2:])
-    rows = nearest(separable(x, _ONE, tuple(t * _STEP for t in taps))[:, :, :h:2])
-    return nearest(separable(rows, taps, _ONE)[..., :w:2]) * (1 / _STEP)
+    rows = nearest(separable(x, _ONE, tuple(t * STEP for t in taps))[:, :, :h:2])
+    return nearest(separable(rows, taps, _ONE)[..., :w:2]) * (1 / STEP)
 
 
 def _one_scale(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, finest: bool) -> Tensor:
-    """(N, 1, h, w) -> (L, N). On the CPU strip by strip."""
-    halo, height = len(taps) // 2, x.shape[2]
-    rows = _ROWS if x.device.type == "cpu" else height
-    parts = []
-    for top in range(0, height, rows):
-        of_x, of_y = (_strip(t, top, min(top + rows, height), halo) for t in (x, y))
-        maps = [m[:, :, halo:-halo] for m in _moments(of_x, of_y, taps, finest)]
-        parts.append(_information(maps, limits))
-    sums = torch.stack(parts).sum(dim=0)  # (L + 1, N)
+    """(N, 1, h, w) -> (L, N)."""
+    sums = _information(_moments(x, y, taps, finest), limits)  # (L + 1, N)
     return sums[:-1] / sums[-1]
-
-
-def _strip(x: Tensor, top: int, bottom: int, halo: int) -> Tensor:
-    """Rows top..bottom with `halo` more on each side, mirrored beyond the picture."""
-    last = x.shape[2] - 1
-    if top >= halo and bottom + halo <= last + 1:
-        return x[:, :, top - halo : bottom + halo]
-    at = torch.arange(top - halo, bottom + halo).abs()
-    return x.index_select(2, (last - (last - at).abs()).to(x.device))
 
 
 def _moments(x: Tensor, y: Tensor, taps: tuple[float, ...], finest: bool) -> list[Tensor]:
@@ -94,14 +90,14 @@ def _moments(x: Tensor, y: Tensor, taps: tuple[float, ...], finest: bool) -> lis
 
 def _rounding_of_mean(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     """How far libvmaf's local mean, rounded to 1/256 between the two directions, lies from the true one."""
-    rows = separable(x.detach(), _ONE, tuple(t * _STEP for t in taps))
-    return separable(rows.round() - rows, tuple(t / _STEP for t in taps), _ONE)
+    rows = separable(x.detach(), _ONE, tuple(t * STEP for t in taps))
+    return separable(nearest(rows) - rows, tuple(t / STEP for t in taps), _ONE)
 
 
 def _shift(maps: list[Tensor], off_x: Tensor, off_y: Tensor) -> None:
     """Makes the moments such that the variances are those of means off by so much, in codes without anything subtracted."""
     mu_x, mu_y, xx, yy, xy = maps
-    full_x, full_y = mu_x + _CENTRE, mu_y + _CENTRE
+    full_x, full_y = mu_x + CENTRE, mu_y + CENTRE
     maps[2] = xx - off_x * (2 * full_x + off_x)
     maps[3] = yy - off_y * (2 * full_y + off_y)
     maps[4] = xy - off_x * (full_y + off_y) - off_y * full_x
@@ -110,17 +106,17 @@ def _shift(maps: list[Tensor], off_x: Tensor, off_y: Tensor) -> None:
 def _information(maps: Sequence[Tensor], limits: Sequence[float]) -> Tensor:
     """Local moments of a strip -> (L + 1, N) float64 sums in bits: what the distorted picture keeps, then what there was."""
     mu_x, mu_y, xx, yy, xy = maps
-    var_x = torch.addcmul(xx, mu_x, mu_x, value=-1).clamp_min_(_NOISE)  # flat places count one bit
+    var_x = torch.addcmul(xx, mu_x, mu_x, value=-1).clamp_min_(NOISE)  # flat places count one bit
     var_y = torch.addcmul(yy, mu_y, mu_y, value=-1).clamp_min_(0)
     cov = torch.addcmul(xy, mu_x, mu_y, value=-1)
     gain = (cov / var_x).clamp_min_(0)
-    residue = torch.addcmul(var_y, gain, cov, value=-1).clamp_min_(0).add_(_NOISE)
-    busy = (var_x > _NOISE).to(var_x.dtype)  # sums with a mask of numbers: several times faster than torch.where
+    residue = torch.addcmul(var_y, gain, cov, value=-1).clamp_min_(0).add_(NOISE)
+    busy = (var_x > NOISE).to(var_x.dtype)  # sums with a mask of numbers: several times faster than torch.where
     count, flat_count = busy.sum(dim=(1, 2, 3)), (1 - busy).sum(dim=(1, 2, 3))
-    in_flat = flat_count - _SATURATION * (var_y * (1 - busy)).sum(dim=(1, 2, 3))
+    in_flat = flat_count - SATURATION * (var_y * (1 - busy)).sum(dim=(1, 2, 3))
     sums = []
     for limit in limits:
         signal = gain.clamp_max(limit).square_() * var_x
         sums.append(((signal / residue).add_(1).log2_() * busy).sum(dim=(1, 2, 3)) + in_flat)
-    sums.append((var_x / _NOISE).add_(1).log2_().sum(dim=(1, 2, 3)) - _TRUNCATION * count)
+    sums.append((var_x / NOISE).add_(1).log2_().sum(dim=(1, 2, 3)) - TRUNCATION * count)
     return torch.stack(sums).double()

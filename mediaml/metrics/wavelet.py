@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mediaml.ops.banded import Axis, Banded
+
 LOW = tuple(t / 32768 for t in (15826, 27411, 7345, -4240))  # over samples 2i - 1 .. 2i + 2
 HIGH = tuple(t / 32768 for t in (-4240, -7345, 27411, -15826))
-Plane = NDArray[Any]  # (H, W) float32 or float64
-_ONE = np.ones(1)
 # how finely libvmaf keeps results of the vertical and of both passes, in parts of an 8-bit code, at each scale; 0: exactly
 _STEPS = ((2.0**7, 2.0**6), (0.0, 2.0**21), (2.0**20, 2.0**19), (2.0**18, 2.0**18))
+
+_ROWS = 32  # of a strip whose intermediate results stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,28 @@ class Bands:
 
 
 def transform(x: Tensor, scale: int) -> Bands:
-    """(N, 1, H, W) float -> one level of half the size (rounded up), in the fixed point of `scale` 0..3."""
+    """(N, 1, H, W) float -> one level of half the size (rounded up), in the fixed point of `scale` 0..3.
+
+    The second level's approximation and all of the coarser ones are float64; the rest is as x.
+    """
     if x.device.type == "cpu" and not x.requires_grad:
-        levels = [_transform_opencv(plane, *_STEPS[scale]) for plane in x[:, 0].numpy()]
-        return Bands(*(torch.from_numpy(_stacked(parts)) for parts in zip(*levels, strict=True)))
+        levels = [_transform_banded(plane, scale) for plane in x[:, 0]]
+        return Bands(*(torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*levels, strict=True)))
+    x = x.double() if scale else x
     first, second = _STEPS[scale]
     low, high = _halves(x, 2, first)
     (ll, lh), (hl, hh) = _halves(low, 3, second), _halves(high, 3, second)
     return Bands(ll, torch.cat([hl, lh, hh], dim=1))
 
 
-def _stacked(parts: Sequence[Plane]) -> Plane:
-    return parts[0][None] if len(parts) == 1 else np.stack(parts)
-
-
 def nearest(x: Tensor) -> Tensor:
-    """`x` in whole numbers; the gradient passes through unchanged."""
-    return x + (x.round() - x).detach() if x.requires_grad else x.round()
+    """`x` in whole numbers, halves upwards as libvmaf's shifts have it; the gradient passes through unchanged."""
+    return x + ((x + 0.5).floor() - x).detach() if x.requires_grad else (x + 0.5).floor_()
+
+
+def make_nearest(x: Tensor) -> Tensor:
+    """`nearest` in place."""
+    return x.add_(0.5).floor_()
 
 
 def source_indices(length: int) -> NDArray[np.int64]:
@@ -61,43 +67,55 @@ def _halves(x: Tensor, dim: int, step: float) -> tuple[Tensor, Tensor]:
     return (nearest(made[0] * step) / step, nearest(made[1] * step) / step) if step else (made[0], made[1])
 
 
-def _transform_opencv(plane: Plane, first: float, second: float) -> tuple[Plane, Plane]:
-    low, high = (_split(_rows(plane, taps, first)) for taps in (LOW, HIGH))
-    detail = np.stack([_columns(high, LOW, second), _columns(low, HIGH, second), _columns(high, HIGH, second)])
-    return _columns(low, LOW, second)[None], detail
+def _transform_banded(plane: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """(H, W) -> (1, h, w) and (3, h, w). In float64, as 32 bits hold no product of code and tap, but strip by strip."""
+    (height, width), steps = plane.shape, _STEPS[scale]
+    columns = [_columns(width, taps, steps[1]) for taps in (LOW, HIGH)]
+    low = plane.new_empty(1, (height + 1) // 2, (width + 1) // 2, dtype=torch.float64 if scale else plane.dtype)
+    detail = plane.new_empty(3, *low.shape[1:], dtype=torch.float64 if scale > 1 else plane.dtype)
+    outs = ((detail[0], 1, 0), (detail[1], 0, 1), (detail[2], 1, 1), (low[0], 0, 0))
+    lines = plane.new_empty(2, _ROWS, width, dtype=torch.float64)
+    packed = plane.new_empty(_ROWS * low.shape[2], dtype=torch.float64)
+    for strip in _strips(height, steps[0]):
+        under, count = plane[strip.first : strip.last].double(), strip.stop - strip.start
+        for rows, out in zip(strip.rows, lines, strict=True):
+            _kept(rows.rows(under, out[:count]), steps[0])
+        for out, of, taps in outs:
+            made = _kept(columns[taps].columns(lines[of, :count], packed[: count * low.shape[2]]), steps[1])
+            columns[taps].unpacked(made, out[strip.start : strip.stop])
+    return low, detail
 
 
-def _rows(plane: Plane, taps: tuple[float, ...], step: float) -> Plane:
-    """Every second row of the vertical filter's result, contiguous."""
-    kernel = np.asarray(taps) * (step or 1)
-    full = cv2.sepFilter2D(plane, -1, _ONE, kernel, anchor=(-1, 1), borderType=cv2.BORDER_REFLECT_101)
-    last = source_indices(plane.shape[0])[:, -1]
-    full[(full.shape[0] - 1) // 2 * 2] = kernel.astype(plane.dtype) @ plane[last]
-    if not step:
-        return np.ascontiguousarray(full[::2])
-    half = np.empty_like(full[::2], order="C")
-    np.rint(full[::2], out=half)
-    half *= 1 / step
-    return half
+class _Strip(NamedTuple):
+    """Results start..stop of both filters over the rows, from the samples first..last."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    rows: tuple[Banded, Banded]
 
 
-def _split(half: Plane) -> tuple[Plane, ...]:
-    """The columns under each of the four taps, (H, (W + 1) // 2) each; neighbours share their memory."""
-    width = half.shape[1]
-    at = source_indices(width)
-    odd = np.empty((half.shape[0], at.shape[1] + 1), half.dtype)  # columns -1, 1, 3, ...
-    even = np.empty_like(odd)  # columns 0, 2, 4, ...
-    odd[:, 0], odd[:, 1:-1] = half[:, at[0, 0]], half[:, 1 : 2 * at.shape[1] - 2 : 2]
-    odd[:, -1], even[:, -1] = half[:, at[2, -1]], half[:, at[3, -1]]
-    even[:, :-1] = half[:, : 2 * at.shape[1] - 1 : 2]
-    return odd[:, :-1], even[:, :-1], odd[:, 1:], even[:, 1:]
+def _kept(x: Tensor, step: float) -> Tensor:
+    """Whole numbers of 1 / step, back in codes; as it is for a step of 0. In place."""
+    return make_nearest(x).mul_(1 / step) if step else x
 
 
-def _columns(under: tuple[Plane, ...], taps: tuple[float, ...], step: float) -> Plane:
-    """Every second column of the horizontal filter's result."""
-    out = under[0] * (taps[0] * step)
-    for tap, columns in zip(taps[1:], under[1:], strict=True):
-        cv2.scaleAdd(columns, tap * step, out, dst=out)
-    np.rint(out, out=out)
-    out *= 1 / step
-    return out
+@cache
+def _strips(height: int, step: float) -> tuple[_Strip, ...]:
+    sources, found = source_indices(height), []
+    for start in range(0, sources.shape[1], _ROWS):
+        under = sources[:, start : start + _ROWS]
+        first, last = int(under.min()), int(under.max()) + 1
+        filters = (_banded(under - first, taps, step or 1.0, "rows") for taps in (LOW, HIGH))
+        found.append(_Strip(start, start + under.shape[1], first, last, (next(filters), next(filters))))
+    return tuple(found)
+
+
+@cache
+def _columns(width: int, taps: tuple[float, ...], step: float) -> Banded:
+    return _banded(source_indices(width), taps, step, "columns")
+
+
+def _banded(sources: NDArray[np.int64], taps: tuple[float, ...], step: float, axis: Axis) -> Banded:
+    return Banded(sources, tuple(t * step for t in taps), axis, torch.float64)

@@ -73,7 +73,7 @@ def _tiles(result: ScoreResult) -> list[tuple[str, str, str]]:
     tiles = []
     for name in result.headline:
         p = result.pooled[name]
-        tiles.append((f"{name}, mean", f"{p.mean:.4g}", f"p5 {brief(p.percentiles[5])} · least {brief(p.min)}"))
+        tiles.append((f"{name}, mean", f"{p.mean:.4g}", f"p5 {brief(p.percentiles[5])} · worst {brief(p.worst)}"))
     times = result.frames["pts_seconds"]
     tiles.append(("frames compared", f"{result.frames_scored:,}", duration(float(times[-1] - times[0]))))
     found = result.plan.alignment
@@ -84,13 +84,13 @@ def _tiles(result: ScoreResult) -> list[tuple[str, str, str]]:
 
 
 def _verdicts(result: ScoreResult, limits: Sequence[Limit]) -> list[tuple[str, str, str, bool]]:
-    """(what, the least value, what was reached, whether that is enough) for each limit."""
+    """(what, the bound, what was reached, whether that is enough) for each limit."""
     short = {limit for limit, _ in missed(limits, result.pooled)}
     rows = []
     for limit in limits:
         there = limit.column in result.pooled
         reached = score(result.pooled[limit.column].value(limit.method)) if there else "no score"
-        rows.append((f"{limit.method} of {limit.column}", f"{limit.least:g}", reached, limit not in short))
+        rows.append((f"{limit.method} of {limit.column}", f"{'at most' if limit.most else 'at least'} {limit.bound:g}", reached, limit not in short))
     return rows
 
 
@@ -141,21 +141,22 @@ class ShotRow:
     number: int
     shot: ShotScore
     means: list[float | None]  # of the metrics asked for
-    least: float | None  # of the first of them
+    worst: float | None  # of the first of them
     is_worst: bool
 
 
 def _shots(result: ScoreResult) -> list[ShotRow]:
-    """The shots in order; of very many those with the lowest means of the first metric."""
+    """The shots in order; of very many those with the worst means of the first metric."""
     rows = []
     for number, shot in enumerate(result.shots, 1):
         means = [shot.pooled[n].mean if n in shot.pooled else None for n in result.headline]
-        least = shot.pooled[result.primary].min if result.primary in shot.pooled else None
+        least = shot.pooled[result.primary].worst if result.primary in shot.pooled else None
         rows.append(ShotRow(number, shot, means, least, False))
-    by_mean = sorted((r for r in rows if r.means[0] is not None), key=lambda r: r.means[0] or 0.0)
+    lower = result.pooled[result.primary].lower_is_better
+    by_mean = sorted((r for r in rows if r.means[0] is not None), key=lambda r: r.means[0] or 0.0, reverse=lower)
     worst = by_mean[0].number if len(by_mean) > 1 else 0
     kept = {r.number for r in (by_mean or rows)[:SHOWN_SHOTS]} if len(rows) > SHOWN_SHOTS else {r.number for r in rows}
-    return [ShotRow(r.number, r.shot, r.means, r.least, r.number == worst) for r in rows if r.number in kept]
+    return [ShotRow(r.number, r.shot, r.means, r.worst, r.number == worst) for r in rows if r.number in kept]
 
 
 def _at(result: ScoreResult, name: str, frame_index: int) -> float | None:

@@ -10,12 +10,9 @@ replaces what it corrects); of those, the one that stands last in the table. Bot
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, get_args
 
@@ -26,6 +23,7 @@ from numpy.typing import NDArray
 
 from mediaml.errors import InvalidValue, UnknownName
 from mediaml.tables.catalog import LOCAL_ONLY
+from mediaml.tables.storage import private_folder
 
 Mode = Literal["known", "valid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -134,7 +132,7 @@ class AsOf:
                 else pa.array(np.zeros(len(versions), bool)),
             }
         )
-        spill = str(Path(tempfile.gettempdir()) / f"mediaml-asof-{os.getpid()}")
+        spill = str(private_folder(self, "mediaml-asof-"))
         settings = {**LOCAL_ONLY, "temp_directory": spill, "memory_limit": memory_limit}
         self._db = duckdb.connect(":memory:", config=settings)
         self._db.register("incoming", table)

@@ -7,8 +7,7 @@ newest is the largest. Rows count while their key is the newest of its slot. A d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -126,19 +125,27 @@ class Catalog:
         self._errors: tuple[int, list[dict[str, Any]]] | None = None
         self._folded = False
 
-    def load(self, number: int, folder: Path) -> None:
-        """Takes the state that a checkpoint holds."""
+    def load(self, number: int, files: Callable[[str], bytes], where: str) -> bool:
+        """Takes the state that a checkpoint holds; `files` reads one of its files.
+
+        False: it was written by an early version, which forgot the keys of superseded rows, so that such rows could not be
+        told from rows that count. The log, which is whole, must be read instead.
+        """
         for name, schema in _STATE.items():
             try:
-                self._insert(name, pq.read_table(folder / f"{name}.parquet").select(schema.names).cast(schema))
+                table = pq.read_table(pa.BufferReader(files(f"{name}.parquet")))
+                self._insert(name, table.select(schema.names).cast(schema))
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 raise LakeError(
-                    f"{printable(folder)}: damaged checkpoint: {error}; delete that folder, and the log is read instead"
+                    f"{printable(where)}: damaged checkpoint: {error}; "
+                    "`mediaml lake migrate LAKE` makes it anew from the log"
                 ) from error
         self.head = self.checkpoint = number
+        forgotten = "SELECT 1 FROM (SELECT unnest(keys) AS kid FROM parts) ANTI JOIN keys USING (kid) LIMIT 1"
+        return self._run(forgotten).num_rows == 0
 
-    def save(self, folder: Path) -> None:
-        """Writes the state as Parquet, less what can never be seen again."""
+    def save(self) -> dict[str, bytes]:
+        """The state as Parquet files, less what can never be seen again."""
         self._fold()
         self._db.execute("DELETE FROM parts WHERE rowid IN (SELECT part FROM part_state WHERE live = 0)")
         self._db.execute(
@@ -147,8 +154,12 @@ class Catalog:
         for log in ("paths", "runs"):
             self._db.execute(f"CREATE OR REPLACE TABLE {log} AS {_LOG_VIEWS[log]}")
         self._folded = False
+        files = {}
         for name in _STATE:
-            pq.write_table(self.sql(f"SELECT * FROM {name}"), folder / f"{name}.parquet", compression="zstd")  # noqa: S608
+            sink = pa.BufferOutputStream()
+            pq.write_table(self.sql(f"SELECT * FROM {name}"), sink, compression="zstd")  # noqa: S608
+            files[f"{name}.parquet"] = sink.getvalue().to_pybytes()
+        return files
 
     def apply(self, number: int, commit: Mapping[str, Any]) -> None:
         """Adds commit `number`, which must be the next one."""

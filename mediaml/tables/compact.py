@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mediaml.errors import LakeError, printable
 from mediaml.tables import durable
 from mediaml.tables.catalog import Catalog
 from mediaml.tables.schema import KEYS, Field
+from mediaml.tables.storage import Storage, StoredFile
 from mediaml.tables.writer import Part, write_table
 
 TARGET_BYTES = 64 << 20
@@ -49,7 +50,7 @@ def plan_merges(catalog: Catalog, target_bytes: int = TARGET_BYTES) -> Iterator[
         yield Merge(*now, tuple(group))
 
 
-def merge_parts(root: Path, catalog: Catalog, merge: Merge, schemas: Callable[[str], tuple[Field, ...]]) -> Part:
+def merge_parts(storage: Storage, catalog: Catalog, merge: Merge, schemas: Callable[[str], tuple[Field, ...]]) -> Part:
     """Writes the merged part: live rows only; its keys are numbered over the whole lake.
 
     Raises LakeUnwritable.
@@ -67,16 +68,21 @@ def merge_parts(root: Path, catalog: Catalog, merge: Merge, schemas: Callable[[s
     dead: dict[str, set[tuple[str, ...]]] = {}
     for path, *key in zip(*hidden.values(), strict=True):
         dead.setdefault(path, set()).add(tuple(key))
-    tables = [_without(_read(root / path), dead.get(path, set())) for path in paths]
+    tables = [_without(_read(storage, path), dead.get(path, set())) for path in paths]
     key_rows = dict(zip(live["kid"], live["key_rows"], strict=True))
     name = f"{merge.table}/merged/merged-{uuid4().hex[:16]}.parquet"
-    with durable.writing(root):
-        return write_table(root, name, merge.table, pa.concat_tables(tables), schemas(merge.schema), key_rows)
+    with storage.writing():
+        return write_table(storage, name, merge.table, pa.concat_tables(tables), schemas(merge.schema), key_rows)
 
 
-def _read(part: Path) -> pa.Table:
-    with pq.ParquetFile(part) as file:
-        return file.read()
+def _read(storage: Storage, name: str) -> pa.Table:
+    try:
+        with pq.ParquetFile(pa.BufferReader(storage.read(name)), page_checksum_verification=True) as file:
+            return file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise LakeError(
+            f"{printable(f'{storage.location}/{name}')}: cannot be read: {error}; run: mediaml lake check LAKE"
+        ) from error
 
 
 def _without(data: pa.Table, dead: set[tuple[str, ...]]) -> pa.Table:
@@ -87,21 +93,19 @@ def _without(data: pa.Table, dead: set[tuple[str, ...]]) -> pa.Table:
     return data.filter(pa.array([key not in dead for key in zip(*columns, strict=True)]))
 
 
-def orphans(root: Path, named: set[str], older_than_seconds: float) -> Iterator[Path]:
+def orphans(storage: Storage, named: set[str], older_than_seconds: float) -> Iterator[StoredFile]:
     """Parts and temp files that no commit names, and that are too old to be a commit in the making."""
     limit = time.time() - older_than_seconds
-    for folder in (*(root / t for t in KEYS), root / durable.TEMP):
-        for file in folder.rglob("*") if folder.is_dir() else ():
-            if file.is_file() and file.relative_to(root).as_posix() not in named and file.stat().st_mtime < limit:
-                yield file
+    for folder in (*KEYS, durable.TEMP):
+        yield from (f for f in storage.files(folder) if f.name not in named and f.modified < limit)
 
 
-def remove(root: Path, files: Iterable[Path]) -> tuple[int, int]:
+def remove(storage: Storage, files: Iterable[StoredFile]) -> tuple[int, int]:
     """Deletes files; (count, bytes). Raises LakeUnwritable."""
     count = size = 0
-    with durable.writing(root):
+    with storage.writing():
         for file in files:
-            size += file.stat().st_size
-            file.unlink()
+            storage.remove(file.name)
             count += 1
+            size += file.size_bytes
     return count, size

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-from mediaml.errors import LakeUnwritable, printable
-
 TEMP = ".tmp"
-
-
-@contextlib.contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Turns an OSError into LakeUnwritable with the reason and what to do."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise LakeUnwritable(
-            f"{printable(root)}: cannot write the lake: {reason}; free space or permission is needed, or another --out"
-        ) from error
 
 
 def fsync_folder(folder: Path) -> None:

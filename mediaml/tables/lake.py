@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mediaml.errors import InvalidValue, LakeError, LakeUnwritable, UnknownName, printable
+from mediaml.errors import InvalidValue, LakeError, LakeUnwritable, UnknownName
 from mediaml.tables.catalog import KEYS_PER_COMMIT, Catalog
 from mediaml.tables.commit import forget_commit, merge_commit, run_commit, unit_commit
 from mediaml.tables.compact import merge_parts, orphans, plan_merges, remove
@@ -30,8 +30,9 @@ from mediaml.tables.rows import (
     encode_path,
     wanted_but_absent,
 )
-from mediaml.tables.schema import KEYS, LOGS, Field, decode
-from mediaml.tables.writer import Staged, microseconds, stage_derivation, stage_media
+from mediaml.tables.schema import KEYS, LOGS, Field, decode, schema_id
+from mediaml.tables.storage import open_storage
+from mediaml.tables.writer import Staged, microseconds, schema_name, stage_derivation, stage_media
 
 
 class Lake:
@@ -42,6 +43,7 @@ class Lake:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
+        self.storage = manifest.storage
         self._manifest = manifest
         self._catalog: Catalog | None = None
         self._reader: Reader | None = None
@@ -50,28 +52,22 @@ class Lake:
 
     @classmethod
     def open(cls, path: str | PathLike[str], create: bool = False) -> Lake:
-        """The lake at `path`; with `create`, an empty one is made where there is none.
+        """The lake at `path`, a folder or the URL of an object store (s3://bucket/lake; docs/cluster.md).
 
-        Raises LakeMissing, LakeVersionError, LakeUnwritable (only with `create`), InvalidValue (a name that is not UTF-8).
+        With `create`, an empty one is made where there is none. Raises LakeMissing, LakeVersionError, LakeUnwritable (only
+        with `create`), InvalidValue (a name that is not UTF-8, a store that cannot create atomically).
         """
-        root = Path(path)
-        try:
-            str(root).encode()
-        except UnicodeEncodeError:
-            raise InvalidValue(
-                f"{printable(root)}: the name of a lake's folder must be valid UTF-8; rename it"
-            ) from None
-        manifest = Manifest(root)
+        manifest = Manifest(open_storage(path))
         if create:
             manifest.create()
         manifest.check()
-        return cls(root, manifest)
+        return cls(Path(path), manifest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Lake.open, (str(self.path),))
+        return (Lake.open, (self.storage.location,))
 
     def __repr__(self) -> str:
-        return f"Lake({str(self.path)!r})"
+        return f"Lake({self.storage.location!r})"
 
     # Writing
 
@@ -99,7 +95,7 @@ class Lake:
             ContractBreach: NaN, infinity, a wrong type, length, range or set of columns. LakeUnwritable.
         """
         now = computed_at or datetime.now(UTC)
-        return stage_media(self.path, media_id, media, path, analyzers, errors, valid_from or now, now)
+        return stage_media(self.storage, media_id, media, path, analyzers, errors, valid_from or now, now)
 
     def commit(self, staged: Sequence[Staged], run_id: str | None = None) -> int:
         """Makes everything staged visible at once and durable; the number of the newest commit.
@@ -133,7 +129,7 @@ class Lake:
         if not derivation:
             raise InvalidValue("a derivation needs an id, e.g. 'tags:imagenet'")
         now = computed_at or datetime.now(UTC)
-        staged = stage_derivation(self.path, derivation, rows, valid_from or now, now)
+        staged = stage_derivation(self.storage, derivation, rows, valid_from or now, now)
         return self.commit([staged], run_id)
 
     def record_run(self, run: RunRow) -> int:
@@ -158,7 +154,7 @@ class Lake:
             if self._manifest.checkpoint_due(number, catalog.checkpoint):
                 # The commit stands without it: a full disk is reported by the next commit, which makes the checkpoint.
                 with contextlib.suppress(LakeUnwritable):
-                    self._manifest.write_checkpoint(number, catalog.save)
+                    self._manifest.write_checkpoint(number, catalog.save())
                     catalog.checkpoint = number
             return number
 
@@ -169,7 +165,7 @@ class Lake:
             for merge in list(plan_merges(self.refresh())):
                 if not self.refresh().has_parts(merge.paths):
                     continue
-                merged = merge_parts(self.path, self.refresh(), merge, self._fields_of)
+                merged = merge_parts(self.storage, self.refresh(), merge, self._fields_of)
                 if self._append(merge_commit(merged, merge.paths), merge.paths):
                     gone += len(merge.paths) - 1
             return gone
@@ -178,7 +174,33 @@ class Lake:
         """Deletes files that no commit names: (count, bytes). Keep the age above the longest time from stage to commit."""
         with self._lock:
             named = set(self.refresh().sql("SELECT path FROM parts").column("path").to_pylist())
-            return remove(self.path, list(orphans(self.path, named, older_than_seconds)))
+            return remove(self.storage, list(orphans(self.storage, named, older_than_seconds)))
+
+    def forgetful_checkpoint(self) -> bool:
+        """Whether the newest checkpoint is one of an early version, which cannot be used (`Catalog.load`)."""
+        newest = self._manifest.newest_checkpoint()
+        return newest is not None and self._loaded(newest) is None
+
+    def checkpoint_readable(self) -> bool:
+        """Whether the newest checkpoint, if there is one, is not damaged."""
+        with contextlib.suppress(LakeError):
+            self.forgetful_checkpoint()
+            return True
+        return False
+
+    def renew_checkpoint(self) -> int:
+        """Folds the whole log into a new checkpoint, in the place of all others; the newest commit.
+
+        Raises LakeUnwritable, LakeError: the log has a gap, and only the checkpoint knows what stood there.
+        """
+        with self._lock:
+            catalog = self._follow(Catalog())
+            self._manifest.drop_checkpoints()
+            if catalog.head:
+                self._manifest.write_checkpoint(catalog.head, catalog.save())
+                catalog.checkpoint = catalog.head
+            self._catalog, self._reader = catalog, None
+            return catalog.head
 
     # What is known
 
@@ -186,14 +208,32 @@ class Lake:
         """Takes in what other processes have committed."""
         with self._lock:
             if self._catalog is None:
-                catalog = Catalog()
-                newest = self._manifest.newest_checkpoint()
-                if newest is not None:
-                    catalog.load(*newest)
-                self._catalog = catalog
-            while (commit := self._manifest.read(self._catalog.head + 1)) is not None:
-                self._catalog.apply(self._catalog.head + 1, commit)
-            return self._catalog
+                self._catalog = self._from_checkpoint()
+            return self._follow(self._catalog)
+
+    def _follow(self, catalog: Catalog) -> Catalog:
+        """Applies the commits after the catalog's own."""
+        from_nothing = catalog.head == 0
+        while (commit := self._manifest.read(catalog.head + 1)) is not None:
+            catalog.apply(catalog.head + 1, commit)
+        if from_nothing and catalog.head < (self._manifest.newest_checkpoint() or 0):
+            missing = self._manifest.place(self._manifest.commit_name(catalog.head + 1))
+            raise LakeError(
+                f"{missing}: missing, and the checkpoint cannot be used; restore it from a copy of the lake"
+            )
+        return catalog
+
+    def _from_checkpoint(self) -> Catalog:
+        newest = self._manifest.newest_checkpoint()
+        found = None if newest is None else self._loaded(newest)
+        return found or Catalog()
+
+    def _loaded(self, number: int) -> Catalog | None:
+        folder = self._manifest.checkpoint_name(number)
+        catalog = Catalog()
+        place = self._manifest.place(folder)
+        whole = catalog.load(number, lambda name: self.storage.read(f"{folder}/{name}"), place)
+        return catalog if whole else None
 
     def keys(self, media_id: str) -> list[KeyState]:
         """What became of every (analyzer, parameters) of a media, all versions."""
@@ -312,17 +352,28 @@ class Lake:
     def _read(self) -> Reader:
         catalog = self.refresh()
         if self._reader is None or self._reader.head != catalog.head:
-            self._reader = Reader(self.path, catalog, self._fields_of)
+            self._reader = Reader(self.storage, catalog, self._fields_of)
         return self._reader
+
+    def schema_fields(self, identity: str) -> tuple[Field, ...]:
+        """The columns of a stored schema. Raises LakeError: it is gone or damaged."""
+        return self._fields_of(identity)
+
+    def commit_name(self, number: int) -> str:
+        """The file of a commit, below the lake's folder."""
+        return self._manifest.commit_name(number)
 
     def _fields_of(self, schema: str) -> tuple[Field, ...]:
         if schema not in self._schemas:
-            file = self.path / "schemas" / f"{schema}.json"
+            name = schema_name(schema)
             try:
-                self._schemas[schema] = decode(file.read_bytes())
+                body = self.storage.read(name)
+                if schema_id(body) != schema:
+                    raise ValueError("its content is not what its name says")
+                self._schemas[schema] = decode(body)
             except (OSError, ValueError, TypeError) as error:
                 raise LakeError(
-                    f"{printable(file)}: cannot be read: {error}; restore it from a copy of the lake"
+                    f"{self._manifest.place(name)}: cannot be read: {error}; restore it from a copy of the lake"
                 ) from error
         return self._schemas[schema]
 

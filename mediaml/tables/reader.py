@@ -7,11 +7,9 @@ all_versions.frames, ...  rows of every version that is stored
 
 from __future__ import annotations
 
-import os
-import tempfile
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -19,8 +17,22 @@ import pyarrow as pa
 from mediaml.errors import LakeError, QueryError, printable
 from mediaml.tables.catalog import LOCAL_ONLY, Catalog
 from mediaml.tables.schema import COMMON, KEYS, LOGS, POSITION, WIDE, Field, merge
+from mediaml.tables.storage import Storage, private_folder
 
 Schemas = Callable[[str], tuple[Field, ...]]
+_CATALOGUE_WORDS = frozenset(
+    (
+        "information_schema",
+        "pg_catalog",
+        "query_table",
+        "query",
+        "duckdb_views",
+        "duckdb_tables",
+        "duckdb_columns",
+        "show",
+    )
+)
+"""Words of queries that can name tables other than by writing their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +89,23 @@ def table_fields(table: str, parts: Iterable[PartFile], schemas: Schemas) -> tup
 
 
 class Reader:
-    """A locked, read-only DuckDB connection over one state of the lake."""
+    """A locked, read-only DuckDB connection over one state of the lake.
 
-    def __init__(self, root: Path, catalog: Catalog, schemas: Schemas) -> None:
-        self.root = root.resolve()
+    The views of a table are made when a query first names it: opening costs nothing for tables that nobody reads, and of a
+    lake on an object store only the parts of the tables in use are fetched.
+    """
+
+    def __init__(self, storage: Storage, catalog: Catalog, schemas: Schemas) -> None:
+        self._storage = storage
+        self.root = storage.local_root.resolve()
         self.head = catalog.head
         self._schemas = schemas
         self.fields: dict[str, tuple[Field, ...]] = dict(LOGS)
         self.every_fields: dict[str, tuple[Field, ...]] = dict(LOGS)
         newest, every = select_parts(catalog, False), select_parts(catalog, True)
-        spill = str(Path(tempfile.gettempdir()) / f"mediaml-duckdb-{os.getpid()}")
+        self._selections = {"all_versions": every, "main": newest}
+        self._made: set[str] = set()
+        spill = str(private_folder(self, "mediaml-duckdb-"))
         self._db = duckdb.connect(":memory:", config={**LOCAL_ONLY, "temp_directory": spill})
         self._db.execute("SET TimeZone = 'UTC'")
         files = {str(self.root / p.path) for s in (newest, every) for ps in s.parts.values() for p in ps}
@@ -96,9 +115,13 @@ class Reader:
         for name in LOGS:
             self._keep(f"main.{name}", catalog.log(name))
             self._keep(f"all_versions.{name}", catalog.log(name, every=True))
-        self._views("all_versions", every, self.every_fields)
-        self._views("main", newest, self.fields)
-        self._wide_views()
+        self._hidden("all_versions")
+        self._hidden("main")
+        for table in KEYS:
+            self.every_fields[table] = table_fields(table, every.parts[table], schemas)
+            self.fields[table] = table_fields(table, newest.parts[table], schemas)
+        for table, keys in WIDE.items():
+            self.fields[f"{table}_wide"] = tuple(f for f in self.fields[table] if f.name in keys or f not in COMMON)
         self._db.execute("SET lock_configuration = true")
 
     def _keep(self, name: str, rows: pa.Table) -> None:
@@ -106,18 +129,33 @@ class Reader:
         self._db.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608
         self._db.unregister("incoming")
 
-    def _views(self, into: str, selection: Selection, fields: dict[str, tuple[Field, ...]]) -> None:
-        root = str(self.root)
-        hidden = selection.hidden.set_column(
-            0, "path", pa.array([f"{root}/{p}" for p in selection.hidden.column("path").to_pylist()], pa.string())
-        )
-        self._keep(f"internal.hidden_{into}", hidden)
-        for table, parts in selection.parts.items():
-            fields[table] = table_fields(table, parts, self._schemas)
-            body = self._union(fields[table], parts, f"internal.hidden_{into}")
+    def _hidden(self, schema: str) -> None:
+        hidden = self._selections[schema].hidden
+        paths = [f"{self.root}/{p}" for p in hidden.column("path").to_pylist()]
+        self._keep(f"internal.hidden_{schema}", hidden.set_column(0, "path", pa.array(paths, pa.string())))
+
+    def _prepare(self, sql: str) -> None:
+        """Makes the views of the tables that `sql` may read; all of them where it looks at the list of tables."""
+        words = {w.lower().removesuffix("_wide") for w in re.findall(r"\w+", sql)}
+        everything = not _CATALOGUE_WORDS.isdisjoint(words)
+        for table in KEYS:
+            if table not in self._made and (everything or table in words):
+                self._make_views(table)
+
+    def _make_views(self, table: str) -> None:
+        selected = {p.path for s in self._selections.values() for p in s.parts[table]}
+        try:
+            self._storage.fetch(sorted(selected))
+        except OSError as error:
+            raise LakeError(f"{printable(self._storage.location)}: parts of {table} cannot be read: {error}") from error
+        for schema, fields in (("all_versions", self.every_fields[table]), ("main", self.fields[table])):
+            body = self._union(fields, self._selections[schema].parts[table], f"internal.hidden_{schema}")
             if table == "media":
-                body = _with_current_path(fields[table], body, into)
-            self._db.execute(f"CREATE VIEW {into}.{table} AS {body}")
+                body = _with_current_path(fields, body, schema)
+            self._db.execute(f"CREATE VIEW {schema}.{table} AS {body}")
+        if table in WIDE:
+            self._wide_view(table)
+        self._made.add(table)
 
     def _union(self, fields: tuple[Field, ...], parts: list[PartFile], hidden: str) -> str:
         groups: dict[tuple[str, bool], list[str]] = {}
@@ -144,14 +182,12 @@ class Reader:
             where = f" WHERE NOT EXISTS (FROM {hidden} h WHERE h.path = p.part_path AND {match})"
         return f"SELECT {columns} FROM {source} p{where}"  # noqa: S608
 
-    def _wide_views(self) -> None:
-        for table, keys in WIDE.items():
-            fields = self.fields[table]
-            self.fields[f"{table}_wide"] = tuple(f for f in fields if f.name in keys or f not in COMMON)
-            rest = [f.name for f in self.fields[f"{table}_wide"] if f.name not in keys]
-            merged = [f"{'max' if n == 'frame_index' else 'any_value'}({quote(n)}) AS {quote(n)}" for n in rest]
-            columns = ", ".join([*map(quote, keys), *merged])
-            self._db.execute(f"CREATE VIEW {table}_wide AS SELECT {columns} FROM {table} GROUP BY {', '.join(keys)}")  # noqa: S608
+    def _wide_view(self, table: str) -> None:
+        keys = WIDE[table]
+        rest = [f.name for f in self.fields[f"{table}_wide"] if f.name not in keys]
+        merged = [f"{'max' if n == 'frame_index' else 'any_value'}({quote(n)}) AS {quote(n)}" for n in rest]
+        columns = ", ".join([*map(quote, keys), *merged])
+        self._db.execute(f"CREATE VIEW {table}_wide AS SELECT {columns} FROM {table} GROUP BY {', '.join(keys)}")  # noqa: S608
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT. Raises QueryError with DuckDB's message."""
@@ -160,6 +196,7 @@ class Reader:
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 found = ", ".join(s.type.name for s in statements) or "nothing"
                 raise QueryError(f"a query is one SELECT statement, not {found}; the lake is read-only here")
+            self._prepare(sql)
             return self._db.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise QueryError(str(error)) from error

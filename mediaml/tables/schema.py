@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -59,6 +59,7 @@ class Field:
     length: int | None = None
     nullable: bool = False
     source: str = "mediaml"
+    better: str | None = None
 
     @classmethod
     def of(cls, column: Column, source: str) -> Field:
@@ -73,6 +74,7 @@ class Field:
             column.length,
             column.nullable,
             source,
+            column.better,
         )
 
     @property
@@ -91,6 +93,8 @@ class Field:
         for name, bound in (("minimum", self.minimum), ("maximum", self.maximum)):
             if bound is not None:
                 found[name] = repr(bound)
+        if self.better is not None:
+            found["better"] = self.better
         return found
 
     def arrow(self) -> pa.Field:
@@ -170,6 +174,20 @@ KEYS: Mapping[str, tuple[Field, ...]] = {
         _field("score", "float32", "1", "score in the vocabulary's own scale"),
         _field("rank", "int32", "1", "1 for the best tag of its shot or file", minimum=1),
     ),
+    "quality": (
+        _field("profile", "string", "name", "the QC profile that judged"),
+        _field("rule_index", "int32", "index", "position of the rule in the profile", minimum=0),
+        _field("rule", "string", "name", "id of the rule in the profile"),
+        _field("level", "string", "class", "what breaking the rule means: fail, warn or info"),
+        _field("outcome", "string", "class", "pass, fail, warn, info, not_applicable or not_measured"),
+        _field("message", "string", "text", "what was found against what is allowed, in words"),
+        _field("value", "float64", "as the rule says", "what was measured; null where it is no number", nullable=True),
+        _seconds("start_seconds", "start of the worst place on the file's timeline", nullable=True),
+        _seconds("end_seconds", "its end, exclusive", nullable=True),
+        _seconds("evidence_seconds", "the instant that shows it best", nullable=True),
+        _field("places", "int32", "places", "number of places that break the rule", minimum=0),
+        _field("evidence", "string", "JSON", "the worst places: seconds, severity, confidence, value, text"),
+    ),
     "features": (
         _field("title_id", "string", "id", "identity of the title in the catalogue"),
         _field("feature_set", "string", "name", "the set of features that the row belongs to"),
@@ -192,6 +210,7 @@ POSITION = (
     "title_id",
     "feature",
     "element",
+    "rule_index",
     "shot_index",
     "stream_index",
     "pts_seconds",
@@ -293,8 +312,9 @@ def encode(fields: Iterable[Field]) -> bytes:
 
 
 def decode(data: bytes) -> tuple[Field, ...]:
-    """The inverse of `encode`."""
-    return tuple(Field(**entry) for entry in json.loads(data))
+    """The inverse of `encode`; facts that a later version added to its columns are left out."""
+    known = {f.name for f in fields(Field)}
+    return tuple(Field(**{k: v for k, v in entry.items() if k in known}) for entry in json.loads(data))
 
 
 def schema_id(data: bytes) -> str:

@@ -6,16 +6,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediaml.errors import ContractBreach, InvalidValue
-from mediaml.tables import durable
 from mediaml.tables.columns import to_arrow
 from mediaml.tables.rows import AnalyzerRows, ErrorRow, MediaRows, PathRow, clean_text, encode_path
 from mediaml.tables.schema import COMMON, KEYS, Field, arrow_schema, check_same, encode, schema_id
+from mediaml.tables.storage import Storage
 
 _ROW_GROUP = {"embeddings": 16_384, "thumbnails": 512}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,7 +82,7 @@ def stored_error(
 
 
 def stage_media(
-    root: Path,
+    storage: Storage,
     media_id: str | None,
     media: MediaRows | None,
     path: PathRow | None,
@@ -104,7 +103,7 @@ def stage_media(
     if twice:
         raise ContractBreach(twice[0][0], "comes twice for one media with the same parameters")
     now = microseconds(computed_at)
-    parts = stage_parts(root, media_id, rows, microseconds(valid_from), now, single_key=False)
+    parts = stage_parts(storage, media_id, rows, microseconds(valid_from), now, single_key=False)
     return Staged(
         media_id,
         tuple(found),
@@ -115,16 +114,21 @@ def stage_media(
 
 
 def stage_derivation(
-    root: Path, derivation: str, rows: Sequence[AnalyzerRows], valid_from: datetime, computed_at: datetime
+    storage: Storage, derivation: str, rows: Sequence[AnalyzerRows], valid_from: datetime, computed_at: datetime
 ) -> Staged:
     """What `Lake.replace_derived` makes visible: all rows under one key."""
     ordered = sorted(rows, key=lambda r: (r.spec_id, r.parameters_hash))
-    parts = stage_parts(root, None, ordered, microseconds(valid_from), microseconds(computed_at), single_key=True)
+    parts = stage_parts(storage, None, ordered, microseconds(valid_from), microseconds(computed_at), single_key=True)
     return Staged(None, (("", "", "done"),), parts, derivation=derivation)
 
 
 def stage_parts(
-    root: Path, media_id: str | None, rows: Sequence[AnalyzerRows], valid_from: int, computed_at: int, single_key: bool
+    storage: Storage,
+    media_id: str | None,
+    rows: Sequence[AnalyzerRows],
+    valid_from: int,
+    computed_at: int,
+    single_key: bool,
 ) -> tuple[Part, ...]:
     """Checks and writes the rows: one part a table, for embeddings one a vector length and analyzer.
 
@@ -137,8 +141,8 @@ def stage_parts(
             block = _block(one, str(table), media_id, (valid_from, computed_at), 0 if single_key else i)
             if block.data.num_rows:
                 blocks.setdefault(_group(str(table), block), []).append(block)
-    with durable.writing(root):
-        return tuple(_write_part(root, group[0], media_id, found) for group, found in sorted(blocks.items()))
+    with storage.writing():
+        return tuple(_write_part(storage, group[0], media_id, found) for group, found in sorted(blocks.items()))
 
 
 def _group(table: str, block: _Block) -> tuple[str, ...]:
@@ -207,7 +211,7 @@ def _fix_length(field: Field, array: pa.Array) -> Field:
     return field if field.length is None else replace(field, length=array.type.list_size)
 
 
-def _write_part(root: Path, table: str, media_id: str | None, blocks: Sequence[_Block]) -> Part:
+def _write_part(storage: Storage, table: str, media_id: str | None, blocks: Sequence[_Block]) -> Part:
     fields: dict[str, Field] = {}
     for block in blocks:
         for f in block.fields:
@@ -219,22 +223,28 @@ def _write_part(root: Path, table: str, media_id: str | None, blocks: Sequence[_
         counts[block.key] = counts.get(block.key, 0) + block.data.num_rows
     owner = (media_id or "derived")[:16]
     name = f"{table}/{owner[:2]}/{owner}-{uuid.uuid4().hex[:16]}.parquet"
-    return write_table(root, name, table, data, tuple(fields.values()), counts)
+    return write_table(storage, name, table, data, tuple(fields.values()), counts)
+
+
+def schema_name(identity: str) -> str:
+    """The file that holds an encoded schema."""
+    return f"schemas/{identity}.json"
 
 
 def write_table(
-    root: Path, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
+    storage: Storage, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
 ) -> Part:
     """Writes one part durably under its final name. The caller turns OSError into LakeUnwritable."""
     encoded = encode(fields)
     identity = schema_id(encoded)
-    stored_schema = root / "schemas" / f"{identity}.json"
-    if not stored_schema.exists():
-        durable.put_if_absent(root, stored_schema, encoded)
+    stored_schema = schema_name(identity)
+    if not storage.exists(stored_schema):
+        storage.write_if_absent(stored_schema, encoded)
     sink = pa.BufferOutputStream()
-    pq.write_table(data, sink, compression="zstd", row_group_size=_ROW_GROUP.get(table, 131_072))
+    groups = _ROW_GROUP.get(table, 131_072)
+    pq.write_table(data, sink, compression="zstd", row_group_size=groups, write_page_checksum=True)
     body = sink.getvalue()
-    durable.put(root, root / name, memoryview(body))
+    storage.write(name, memoryview(body))
     return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values()))
 
 

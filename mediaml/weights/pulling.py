@@ -43,7 +43,7 @@ def pull(
     from_path: Path | None = None,
 ) -> list[Pulled]:
     """See `mediaml.weights.pull`."""
-    entries = catalogue.manifest.select(names)
+    entries = catalogue.select(names)
     if not accept_licence:
         _check_licences([entry for entry in entries if not catalogue.store.is_present(entry)])
     if from_path is not None and len(entries) != 1:

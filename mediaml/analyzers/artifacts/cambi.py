@@ -34,6 +34,7 @@ class Cambi(FrameAnalyzer):
                 minimum=0.0,
                 maximum=1000.0,
                 nullable=True,
+                better="lower",
             ),
         ),
         need=Need(View.luma(), fps=1.0),

@@ -60,6 +60,7 @@ class Loudness(AudioAnalyzer):
         groups=("audio", "loudness"),
         cite="ITU-R BS.1770-5; EBU R 128, EBU Tech 3341 and 3342",
         cost_ms=4.0,
+        series=("momentary_lufs", "short_term_lufs", "true_peak_dbtp"),
     )
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mediaml.analyzers.base import FrameAnalyzer
 from mediaml.analyzers.quality_fr.vmaf_stream import pair_of
 from mediaml.frames import FrameBatch, Planes
-from mediaml.spec import Column, Need, Spec, View
+from mediaml.spec import Better, Column, Need, Spec, View
 
 
 class PairedAnalyzer(FrameAnalyzer):
@@ -38,14 +38,27 @@ def nothing(batch: FrameBatch) -> Tensor:
 
 
 def score(
-    name: str, unit: str, description: str, *, minimum: float | None = None, maximum: float | None = None
+    name: str,
+    unit: str,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    better: Better | None = "higher",
 ) -> Column:
     """A nullable float64 column a frame."""
-    return Column(name, "float64", unit, description, minimum=minimum, maximum=maximum, nullable=True)
+    return Column(name, "float64", unit, description, minimum=minimum, maximum=maximum, nullable=True, better=better)
 
 
 def paired_spec(
-    name: str, summary: str, outputs: tuple[Column, ...], *, cite: str, cost_ms: float, ordered: bool = False
+    name: str,
+    summary: str,
+    outputs: tuple[Column, ...],
+    *,
+    cite: str,
+    cost_ms: float,
+    ordered: bool = False,
+    weights: tuple[str, ...] = (),
 ) -> Spec:
     """Of an analyzer that takes both pictures' planes, and that nothing runs unasked."""
     return Spec(
@@ -56,6 +69,7 @@ def paired_spec(
         need=Need(View.planes()),
         ordered=ordered,
         needs_reference=True,
+        weights=weights,
         groups=("quality_fr",),
         default=False,
         cite=cite,

@@ -36,6 +36,7 @@ class Psnr(PairedAnalyzer):
                     f"mean squared error of {p.upper()} as a fraction of the squared peak; PSNR is -10 log10 of it",
                     minimum=0,
                     maximum=1,
+                    better="lower",
                 )
                 for p in "yuv"
             ),

@@ -30,7 +30,10 @@ class Vmaf(VmafAnalyzer):
         summary="VMAF v0.6.1 and its features (VIF, ADM, motion)",
         outputs=(
             score_column("vmaf", "VMAF v0.6.1, 0 (bad) to 100"),
-            *(score_column(name, text, maximum=255.0) for name, text in _PARTS.items()),
+            *(
+                score_column(name, text, maximum=255.0, better=None if name == "motion2" else "higher")
+                for name, text in _PARTS.items()
+            ),
         ),
         need=NEED,
         ordered=True,

@@ -20,7 +20,7 @@ class VmafBootstrap(VmafAnalyzer):
         summary="VMAF b_v0.6.3: mean of 21 models with its 95 % interval",
         outputs=(
             score_column("vmaf_bootstrap", "mean over the models, 0 (bad) to 100"),
-            score_column("vmaf_bootstrap_stddev", "standard deviation over the models"),
+            score_column("vmaf_bootstrap_stddev", "standard deviation over the models", better=None),
             score_column("vmaf_bootstrap_low", "2.5th percentile over the models"),
             score_column("vmaf_bootstrap_high", "97.5th percentile over the models"),
         ),

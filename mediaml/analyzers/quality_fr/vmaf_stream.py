@@ -15,7 +15,7 @@ from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch, Planes
 from mediaml.metrics.vmaf_features import MotionMeter, Plan, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
-from mediaml.spec import Column, Need, Table, View
+from mediaml.spec import Better, Column, Need, Table, View
 
 GROUPS = ("quality_fr", "vmaf")
 NEED = Need(View.planes())
@@ -28,9 +28,11 @@ _SHARED = Plan.of(
 )
 
 
-def score_column(name: str, description: str, *, minimum: float = 0.0, maximum: float = 100.0) -> Column:
+def score_column(
+    name: str, description: str, *, minimum: float = 0.0, maximum: float = 100.0, better: Better | None = "higher"
+) -> Column:
     """A score a frame; null where the picture is too small for the model (under 16 pixels a side)."""
-    return Column(name, "float64", "1", description, minimum=minimum, maximum=maximum, nullable=True)
+    return Column(name, "float64", "1", description, minimum=minimum, maximum=maximum, nullable=True, better=better)
 
 
 class VmafAnalyzer(FrameAnalyzer):

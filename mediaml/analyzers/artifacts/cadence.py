@@ -1,0 +1,155 @@
+"""Cadence: frames shown twice, frames left out, and the regular repeats of a frame-rate conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
+from mediaml.analyzers.artifacts.motion_jumps import Leaps
+from mediaml.analyzers.artifacts.small_view import SMALL, Change, grey
+from mediaml.frames import FrameBatch
+from mediaml.spec import Column, Spec, Table
+
+_REPEAT = 0.3  # of the usual change around it: a frame that changes less is a repeat
+_EQUAL, _EQUAL_SHARE = 0.6, 0.12  # a repeat changes less than so many levels, or than this share of the usual change
+_MOVING = 1.0  # levels: the least usual change for repeats to show
+_AROUND = 3  # frames looked at on each side for the usual change
+_HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
+_HELD_WINDOW = 13  # frames
+_REGULAR = 4  # repeats at equal distance that make a pattern
+_LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
+_CUT = 25.0  # levels
+_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 2.0
+
+
+class Cadence(Detector):
+    """Repeats: a frame that hardly differs from the one before while its neighbours move. Drops: see motion_jumps.py.
+
+    kinds     "pulldown": repeats at an even distance of four frames or more, at least four of them (24 in 25, 24 in 30, 25
+              in 30); "repeated_frames": uneven ones; "dropped_frames": motion leaps. Repeats in every second or third frame
+              are animation on twos or threes, or video at a lower rate, and no finding; `repeat_share` tells
+    severity  repeated: a second's share of repeats, 0.3 to 1; dropped: by the frames lost; pulldown: 0.3
+    """
+
+    spec = Spec(
+        name="cadence",
+        version=1,
+        summary="repeated and dropped frames, and pull-down patterns",
+        outputs=(
+            Column(
+                "repeat_share", "float64", "1", "share of repeats among the frames of moving pictures; null without motion",
+                Table.FILES, minimum=0, maximum=1, nullable=True,
+            ),
+            Column("frames_lost", "int64", "frames", "frames that the motion says are missing", Table.FILES, minimum=0),
+        ),
+        need=SMALL,
+        ordered=True,
+        groups=("qc", "artifacts"),
+        default=False,
+        cite="FFmpeg mpdecimate and decimate (repeats); Kroeger et al. 2016 (flow)",
+        cost_ms=0.3,
+        kinds=("repeated_frames", "dropped_frames", "pulldown"),
+    )  # fmt: skip
+
+    def reset(self) -> None:
+        self._change, self._leaps = Change(), Leaps()
+
+    def measure(self, batch: FrameBatch) -> Measures:
+        change, _ = self._change.measure(batch)
+        lost = [self._leaps.push(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)]
+        return {"change": change, "lost_before_last": np.array(lost)}
+
+    def judge(self, track: Track) -> list[Finding]:
+        change = np.nan_to_num(track["change"])
+        usual = usual_change(change)
+        repeated = repeats(change, usual)
+        patterns = regular(np.flatnonzero(repeated))
+        uneven = repeated & ~held(repeated)
+        for first, stop in patterns:
+            uneven[first:stop] = False
+        found = [_pulldown(track, first, stop, repeated) for first, stop in patterns]
+        groups = track.spans(uneven, join=_JOIN_SECONDS, minimum=0.0)
+        found += [_repeats(track, a, b, uneven) for a, b in groups if uneven[a:b].sum() >= _LEAST_REPEATS]
+        lost = np.append(track["lost_before_last"][1:], 0.0)
+        lost[np.append(repeated[1:], False)] = 0.0
+        leaps = track.spans(lost > 0, join=_JOIN_DROPS_SECONDS, minimum=0.0)
+        return found + [_drops(track, first, stop, lost) for first, stop in leaps]
+
+    def facts(self, track: Track) -> Mapping[str, Any]:
+        change = np.nan_to_num(track["change"])
+        usual = usual_change(change)
+        moving = usual >= _MOVING
+        repeated = int(repeats(change, usual).sum())
+        return {
+            "repeat_share": repeated / int(moving.sum()) if moving.any() else None,
+            "frames_lost": int(track["lost_before_last"].sum()),
+        }
+
+
+def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) the change that a frame would show if it were not a repeat: the lesser of the largest on either side, no cuts."""
+    calm = np.where(change > _CUT, 0.0, change)
+    padded = np.pad(calm, _AROUND)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _AROUND)  # window k holds frames k - 3 .. k - 1
+    return np.minimum(windows[: len(change)].max(axis=1), windows[_AROUND + 1 :][: len(change)].max(axis=1))
+
+
+def repeats(change: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) frames that repeat the one before them while the picture moves."""
+    found = (change < _REPEAT * usual) & (change < np.maximum(_EQUAL, _EQUAL_SHARE * usual)) & (usual >= _MOVING)
+    found[:1] = False
+    return found
+
+
+def held(repeated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where repeats are so frequent that pictures are held on purpose."""
+    padded = np.pad(repeated.astype(np.float64), _HELD_WINDOW // 2)
+    share = np.convolve(padded, np.ones(_HELD_WINDOW) / _HELD_WINDOW, mode="valid")
+    return share >= _HELD_SHARE
+
+
+def regular(places: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """(first, stop) of stretches of frames with repeats at an even distance of at least four frames; one may be unseen."""
+    found: list[tuple[int, int]] = []
+    steps = [int(b - a) for a, b in pairwise(places)]
+    at = 0
+    while at < len(steps):
+        step, end = steps[at], at
+        slack = 1 if step > 5 else 0
+        while end < len(steps) and min(abs(steps[end] - step), abs(steps[end] - 2 * step)) <= slack:
+            end += 1
+        if step >= 4 and end - at >= _REGULAR - 1:
+            found.append((int(places[at]), int(places[end]) + 1))
+        at = max(end, at + 1)
+    return found
+
+
+def _pulldown(track: Track, first: int, stop: int, repeated: NDArray[np.bool_]) -> Finding:
+    count = int(repeated[first:stop].sum())
+    step = (stop - 1 - first) / max(1, count - 1)
+    start, end = track.start[first], track.end[stop - 1]
+    message = (
+        f"every {step:.3g}th frame is a repeat, {count} times: a lower frame rate was converted by repeating frames"
+    )
+    return Finding("pulldown", start, end, 0.3, 0.6 + 0.4 * ramp(count, _REGULAR, 12), start, message)
+
+
+def _repeats(track: Track, first: int, stop: int, repeated: NDArray[np.bool_]) -> Finding:
+    count, start, end = int(repeated[first:stop].sum()), track.start[first], track.end[stop - 1]
+    times = "once" if count == 1 else f"{count} times"
+    message = f"frames shown twice while the picture moves, {times} in {end - start:.2f} s"
+    severity = 0.3 + 0.7 * ramp(count / max(end - start, 1.0), 1.0, 8.0)
+    return Finding("repeated_frames", start, end, severity, 0.6 + 0.4 * ramp(count, 1, 5), start, message)
+
+
+def _drops(track: Track, first: int, stop: int, lost: NDArray[np.float64]) -> Finding:
+    places = int((lost[first:stop] > 0).sum())
+    total, start, end = int(lost[first:stop].sum()), track.start[first], track.end[stop - 1]
+    message = f"motion leaps {places} time{'s' if places > 1 else ''}: about {total} frames are missing"
+    severity = 0.3 + 0.7 * ramp(total, 1, 15)
+    return Finding("dropped_frames", start, end, severity, 0.5 + 0.4 * ramp(places, 1, 4), start, message)

@@ -1,0 +1,122 @@
+"""Spans in which the picture stands still although it was moving: freezes; and whole shots that are one picture."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
+from mediaml.analyzers.artifacts.motion_jumps import is_fade
+from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey
+from mediaml.frames import FrameBatch
+from mediaml.spec import Column, Spec
+
+_EQUAL = 0.35  # levels of mean difference that a repeated frame may keep after a good encode
+_HELD = 2.5  # levels that any block may move away from the first frame of a freeze
+_MOVING = 0.5  # levels of mean difference to the frame before that count as motion
+_MINIMUM_SECONDS = 0.4
+_STILL_SECONDS = 1.0
+_FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
+_FULL_SEVERITY_SECONDS = 4.0
+
+
+class Freeze(Detector):
+    """Frames that repeat the picture: nothing moves by more than an encoder's rounding, for at least 0.4 s.
+
+    The median mean difference from frame to frame is at most 0.35 levels of 255 (256x144 luma), and no 8x8 block's mean
+    leaves that of the span's first frame by more than 2.5 levels: key frames may pulse, but nothing may move.
+
+    kinds       "freeze": the picture was moving, not fading, right up to the first repeated frame. "still_picture": the
+                picture has stood still since a cut, a fade or the file's start for at least 1 s: a slide, a title or a
+                photograph, seldom a fault
+    severity    freeze: length / 4 s, at most 1; still_picture: 0.1
+    confidence  of a freeze: from 0.5 up with the motion before it; 0.9 and more where motion goes on after it
+    """
+
+    spec = Spec(
+        name="freeze",
+        version=1,
+        summary="frozen pictures, and shots that are one still picture",
+        outputs=(
+            Column(
+                "frame_change", "float32", "8-bit code value",
+                "mean absolute luma difference to the frame before, at 256x144; null for the first frame",
+                minimum=0, maximum=255, nullable=True,
+            ),
+        ),
+        need=SMALL,
+        ordered=True,
+        groups=("qc", "artifacts"),
+        default=False,
+        cite="FFmpeg freezedetect (mean difference from frame to frame)",
+        cost_ms=0.1,
+        kinds=("freeze", "still_picture"),
+    )  # fmt: skip
+
+    def reset(self) -> None:
+        self._change = Change()
+        self._anchor: Floats | None = None
+        self._runs = 0
+        self._last: deque[Bytes] = deque(maxlen=3)
+        self._last_change = 0.0
+
+    def measure(self, batch: FrameBatch) -> Measures:
+        change, _ = self._change.measure(batch)
+        fades = np.array([self._fades(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)])
+        blocks = block_means(batch)
+        run = np.empty(len(blocks))
+        for i, picture in enumerate(blocks):
+            if self._anchor is None or np.abs(picture - self._anchor).max() > _HELD:
+                self._anchor, self._runs = picture.copy(), self._runs + 1
+            run[i] = self._runs
+        spread = blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2))
+        return {"frame_change": change, "run": run, "spread": spread, "fade": fades}
+
+    def _fades(self, frame: Bytes, change: float) -> bool:
+        """Whether the picture comes to rest with this frame, out of a fade or dissolve."""
+        rests = change <= _EQUAL and len(self._last) == 3 and self._last_change >= _MOVING
+        fades = rests and is_fade(*self._last)
+        self._last.append(frame)
+        self._last_change = change
+        return fades
+
+    def judge(self, track: Track) -> list[Finding]:
+        run, change = track["run"], np.nan_to_num(track["frame_change"], nan=255.0)
+        edges = np.flatnonzero(np.diff(run)) + 1
+        found = []
+        for first, stop in zip([0, *edges], [*edges, len(track)], strict=True):
+            seconds = track.end[stop - 1] - track.start[first]
+            if seconds < _MINIMUM_SECONDS or np.median(track["spread"][first:stop]) < _FLAT:
+                continue
+            first = _begin(change, int(first), int(stop))
+            if stop - first < 3 or np.median(change[first + 1 : stop]) > _EQUAL:
+                continue
+            if (finding := _finding(track, change, first, int(stop))) is not None:
+                found.append(finding)
+        return found
+
+
+def _begin(change: NDArray[np.float64], first: int, stop: int) -> int:
+    """The frame that is repeated: the last one before three in a row that hardly change."""
+    for at in range(first, stop - 3):
+        if (change[at + 1 : at + 4] <= _EQUAL).all():
+            return at
+    return stop
+
+
+def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -> Finding | None:
+    start, end = track.start[first], track.end[stop - 1]
+    seconds = end - start
+    faded = bool(track["fade"][first : first + 2].any())
+    motion = float(change[first - 2 : first + 1].min()) if first >= 3 and not faded else 0.0
+    middle = (start + end) / 2
+    if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
+        resumes = stop < len(track) and change[stop] >= _MOVING
+        confidence = 0.5 + 0.3 * ramp(motion, _MOVING, 3.0) + (0.2 if resumes else 0.0)
+        message = f"the picture freezes for {seconds:.2f} s while in motion"
+        return Finding("freeze", start, end, seconds / _FULL_SEVERITY_SECONDS, confidence, middle, message)
+    if seconds >= _STILL_SECONDS:
+        return Finding("still_picture", start, end, 0.1, 0.9, middle, f"one still picture for {seconds:.2f} s")
+    return None

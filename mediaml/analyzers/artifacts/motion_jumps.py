@@ -1,0 +1,89 @@
+"""Motion that leaps: between two frames the picture moves as far as it should in two or more.
+
+Frames that were dropped without a trace in the timestamps show only in the motion. Dense flow (Kroeger et al. 2016, "Fast
+optical flow using dense inverse search") is measured around the few frames that change clearly more than both neighbours.
+Frames are missing where the flow explains the change (a cut's is not explained), keeps the direction of the flow around
+it, and is more than 1.55 times as long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.analyzers.artifacts.small_view import Bytes
+
+SUSPECT = 1.45  # times the change of both neighbours
+LEAP = 1.55  # times the motion before and after
+_ALONG = 0.75  # cosine between the leap and the motion around it
+_UNEXPLAINED = 0.72  # of the change that may be left after following the motion
+_MOVING = 0.2  # px of 256x144 a frame: slower motion is not measured well enough
+_SAME_DIFFERENCE = 0.8  # cosine between successive differences of a fade
+_FADE_UNEXPLAINED = 0.6
+_FAST_PERCENTILE = 80  # the motion of a picture is that of its faster parts
+
+Flow = NDArray[np.float32]  # (H, W, 2) px
+
+
+class Leaps:
+    """Feed frames in order; each call judges the step into the frame before the last one fed."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Bytes] = deque(maxlen=4)
+        self._changes: deque[float] = deque(maxlen=3)
+
+    def push(self, frame: Bytes, change: float) -> float:
+        """Frames missing before the frame pushed last but one; 0 for none. `change`: mean difference to the frame before."""
+        self._frames.append(frame)
+        self._changes.append(change)
+        if len(self._frames) < 4:
+            return 0.0
+        before, suspect, after = self._changes
+        if not suspect > SUSPECT * max(before, after, 0.3) or min(before, after) < 0.3:
+            return 0.0
+        a, b, c, d = self._frames
+        return missing_between(a, b, c, d)
+
+
+def missing_between(a: Bytes, b: Bytes, c: Bytes, d: Bytes) -> float:
+    """Frames missing between `b` and `c` of four consecutive (H, W) frames, by their motion; 0 for none."""
+    first, leap, last = (_flow(one, other) for one, other in ((a, b), (b, c), (c, d)))
+    speeds = [float(np.percentile(np.hypot(f[..., 0], f[..., 1]), _FAST_PERCENTILE)) for f in (first, leap, last)]
+    usual = max(speeds[0], speeds[2], _MOVING)
+    around = first + last
+    along = float((leap * around).sum() / (np.sqrt((leap**2).sum() * (around**2).sum()) + 1e-9))
+    if speeds[1] < LEAP * usual or along < _ALONG:
+        return 0.0
+    if unexplained(b, c, leap) > _UNEXPLAINED:
+        return 0.0
+    return max(1.0, round(2 * speeds[1] / max(speeds[0] + speeds[2], 2 * _MOVING)) - 1.0)
+
+
+def unexplained(one: Bytes, other: Bytes, flow: Flow) -> float:
+    """Share of the difference between two (H, W) frames that is left after following `flow`."""
+    y, x = np.indices(one.shape, np.float32)
+    followed = cv2.remap(other, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+    left, change = (float(cv2.absdiff(picture, one).mean()) for picture in (followed, other))
+    return left / change if change > 0 else 0.0
+
+
+def is_fade(a: Bytes, b: Bytes, c: Bytes) -> bool:
+    """Whether three consecutive (H, W) frames are part of a fade: the same difference twice, which no motion explains."""
+    first, second = (cv2.subtract(later, sooner, dtype=cv2.CV_32F).ravel() for sooner, later in ((a, b), (b, c)))
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    if size == 0 or float(first @ second) < _SAME_DIFFERENCE * size:
+        return False
+    return unexplained(b, c, _flow(b, c)) > _FADE_UNEXPLAINED
+
+
+def _flow(one: Bytes, other: Bytes) -> Flow:
+    return np.asarray(_finder().calc(one, other, None), np.float32)  # type: ignore[call-overload]
+
+
+@lru_cache(maxsize=1)
+def _finder() -> cv2.DISOpticalFlow:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)

@@ -1,0 +1,204 @@
+"""`mediaml upscale`: decode -> network -> encode in one process, with bounded memory, resumable by segments."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic
+
+import torch
+
+from mediaml.decode.opening import open_container
+from mediaml.engine.runner import limit_threads
+from mediaml.engine.upscale_encoder import SegmentWriter
+from mediaml.engine.upscale_frames import SourcePicture, SourcePictures
+from mediaml.engine.upscale_join import Segments, join
+from mediaml.engine.upscale_plan import UpscalePlan, UpscaleSettings, plan_upscale
+from mediaml.engine.upscale_state import UpscaleState, unwritable
+from mediaml.frames import Colour, Planes
+from mediaml.restore.enlarger import Enlarger
+from mediaml.restore.models import Where, load_model
+
+SEGMENT_FRAMES = 250
+Progress = Callable[[int, int | None], None]  # frames done, frames in all
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleResult:
+    """What an upscale came to. `frames_resumed` of `frames` were done by a run before; `faults` packets did not decode."""
+
+    out: Path
+    frames: int
+    frames_resumed: int
+    seconds: float
+    faults: int
+    notes: tuple[str, ...]
+
+    @property
+    def frames_per_second(self) -> float:
+        """Of this run, end to end."""
+        return (self.frames - self.frames_resumed) / max(self.seconds, 1e-9)
+
+
+def upscale(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    settings: UpscaleSettings | None = None,
+    *,
+    progress: Progress | None = None,
+) -> UpscaleResult:
+    """Enlarges the main video stream of `source` into `out`; everything else is copied, and every picture keeps its time.
+
+    `out` appears when it is whole. Until then a folder `.OUT.upscale` beside it holds the finished segments, and the same
+    call goes on from there. Raises what `plan_upscale` and `load_model` raise, and OutputUnwritable for a full disk.
+    """
+    begun = monotonic()
+    plan = plan_upscale(Path(source), Path(out), settings or UpscaleSettings())
+    enlarger = load_enlarger(plan.settings)
+    state: UpscaleState | None = None
+    try:
+        state = UpscaleState(plan)
+        state.begin()
+        resumed = state.frames
+        work = _Work(plan, enlarger, state, progress)
+        work.run()
+        joined = state.joined(plan.out.suffix)
+        join(plan, Segments([state.segment(i) for i in range(len(state.segments))], *work.described()), joined)
+        joined.replace(plan.out)
+    except OSError as error:
+        raise unwritable(error, plan, state.frames if state else 0) from error
+    state.remove()
+    return UpscaleResult(plan.out, state.frames, resumed, monotonic() - begun, work.pictures.faults, plan.notes)
+
+
+def load_enlarger(settings: UpscaleSettings) -> Enlarger:
+    """The model of the settings, ready to run in as many threads as they name."""
+    limit_threads(1)  # one frame a thread: the threads of one convolution would only wait for each other
+    where = Where(torch.device(settings.device), settings.tile, settings.threads)
+    return load_model(settings.model, settings.scale, where)
+
+
+def _no_progress(_done: int, _total: int | None) -> None:
+    return None
+
+
+class _Work:
+    """One run over the frames that are not done yet."""
+
+    def __init__(self, plan: UpscalePlan, enlarger: Enlarger, state: UpscaleState, progress: Progress | None) -> None:
+        self._plan, self._enlarger, self._state = plan, enlarger, state
+        self._progress = progress or _no_progress
+        self.pictures = SourcePictures(plan, enlarger, SEGMENT_FRAMES)
+        self._colour: Colour | None = None
+        self._base = Fraction(0)
+
+    def described(self) -> tuple[Colour, Fraction]:
+        """The colour of the source and the time base of its stream."""
+        if self._colour is None:  # everything had been done before
+            self._colour = next(self.pictures.read()).colour
+        return self._colour, self._time_base()
+
+    def run(self) -> None:
+        """Encodes segment after segment; a segment that ends early (an error, an interruption) leaves nothing."""
+        writer: SegmentWriter | None = None
+        try:
+            for picture, planes in self._enlarged():
+                self._colour = picture.colour if self._colour is None else self._colour
+                if writer is None:
+                    path = self._state.segment(len(self._state.segments))
+                    writer = SegmentWriter(self._plan, self._colour, self._time_base(), path)
+                writer.add(planes, picture.pts, picture.duration)
+                self._progress(picture.index + 1, self._plan.frames)
+                if writer.frames == SEGMENT_FRAMES:
+                    writer = self._finished(writer)
+            if writer is not None:
+                writer = self._finished(writer)
+        finally:
+            if writer is not None:
+                writer.abandon()
+
+    def _finished(self, writer: SegmentWriter) -> None:
+        writer.finish()
+        self._state.add(writer.frames, writer.last_pts)
+
+    def _enlarged(self) -> Iterator[tuple[SourcePicture, Planes]]:
+        """Pictures in order, each computed by one of the threads; two more than threads are in hand."""
+        workers = self._plan.settings.threads
+        last = self._state.segments[-1].last_pts if self._state.segments else None
+        ahead = _Ahead(self.pictures.read(self._state.frames, last), workers)
+        pending: deque[tuple[SourcePicture, Future[Planes]]] = deque()
+        with ThreadPoolExecutor(workers, "enlarge") as pool, ahead:
+            for picture in ahead:
+                pending.append((picture, pool.submit(self._enlarge, picture)))
+                while len(pending) > workers + 1 or (pending and pending[0][1].done()):
+                    done, planes = pending.popleft()
+                    yield done, planes.result()
+            for done, planes in pending:
+                yield done, planes.result()
+
+    def _enlarge(self, picture: SourcePicture) -> Planes:
+        strength = torch.tensor([picture.strength])
+        with torch.inference_mode():
+            return self._enlarger.planes(picture.planes, picture.colour, self._plan.siting, strength).to("cpu")
+
+    def _time_base(self) -> Fraction:
+        if not self._base:
+            with open_container(self._plan.source) as container:
+                stream = next(s for s in container.streams if s.index == self._plan.video.index)
+                self._base = Fraction(stream.time_base or Fraction(1, 90000))
+        return self._base
+
+
+class _Ahead:
+    """Reads an iterator in a thread of its own, a few items ahead; what it raises is raised here."""
+
+    def __init__(self, items: Iterator[SourcePicture], depth: int) -> None:
+        self._items, self._stop = items, Event()
+        self._queue: Queue[SourcePicture | BaseException | None] = Queue(depth)
+        self._thread = Thread(target=self._read, name="decode", daemon=True)
+
+    def __enter__(self) -> _Ahead:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except Empty:
+                continue
+
+    def __iter__(self) -> Iterator[SourcePicture]:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _read(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+            self._put(None)
+        except Exception as error:  # handed to the thread that waits for it
+            self._put(error)
+
+    def _put(self, item: SourcePicture | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False

@@ -1,0 +1,158 @@
+"""The source's pictures for upscaling: native planes, upright, with their own timestamps and strength of compression."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.stream import VideoStream as AvVideoStream
+from torch import Tensor
+
+from mediaml.decode.coded import coded_facts, export_coding
+from mediaml.decode.lanes import Pictures
+from mediaml.decode.opening import open_container
+from mediaml.engine.upscale_plan import UpscalePlan, interlaced
+from mediaml.errors import NothingDecoded
+from mediaml.frames import Colour, Planes
+from mediaml.restore.enlarger import Enlarger
+from mediaml.restore.strength import StrengthTrack, exported_strength
+from mediaml.spec import View
+
+Timed = tuple[av.VideoFrame, int, int]  # frame, pts, duration in ticks
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """One picture to enlarge. `pts` and `duration` are in ticks of the source stream's time base."""
+
+    index: int
+    pts: int
+    duration: int
+    planes: Planes
+    colour: Colour
+    strength: float
+
+
+class SourcePictures:
+    """The pictures of the plan's stream in display order; packets that do not decode are counted in `faults`."""
+
+    def __init__(self, plan: UpscalePlan, enlarger: Enlarger, segment_frames: int) -> None:
+        self._plan = plan
+        self._track = StrengthTrack(enlarger)
+        self._segment_frames = segment_frames
+        self.faults = 0
+
+    def read(self, skip: int = 0, after_pts: int | None = None) -> Iterator[SourcePicture]:
+        """From frame number `skip`, the first one after `after_pts`. Raises NothingDecoded, InvalidValue (interlaced)."""
+        pictures = Pictures(self._plan.video)
+        index, last = skip, after_pts
+        for frame, pts, duration in self._after(after_pts):
+            pts = pts if last is None or pts > last else last + 1
+            last = pts
+            yield self._picture(frame, pts, duration, index, pictures)
+            index += 1
+        if index == 0:
+            raise NothingDecoded(self._plan.source, "not one frame could be decoded")
+
+    def _after(self, after_pts: int | None) -> Iterator[Timed]:
+        """Frames later than `after_pts`: by a seek, or from the beginning where the seek came too late."""
+        if after_pts is None:
+            yield from self._frames(None)
+            return
+        frames = self._frames(after_pts)
+        first = next(frames, None)
+        if first is None or first[1] > after_pts:
+            frames.close()
+            frames, first = self._frames(None), None
+        if first is not None and first[1] > after_pts:
+            yield first
+        yield from (timed for timed in frames if timed[1] > after_pts)
+
+    def _frames(self, seek_to: int | None) -> Generator[Timed]:
+        with open_container(self._plan.source) as container:
+            stream = next(s for s in container.streams.video if s.index == self._plan.video.index)
+            stream.codec_context.thread_count = 1
+            export_coding(stream.codec_context)
+            base = Fraction(stream.time_base or Fraction(1, 90000))
+            period = round(1 / (Fraction(stream.average_rate or 25) * base)) or 1
+            if seek_to is not None:
+                container.seek(seek_to, stream=stream, backward=True)
+            frames = self._decoded(container, stream)
+            expected = stream.start_time or 0
+            for frame in _deinterlaced(frames) if self._plan.settings.deinterlace else frames:
+                if frame.interlaced_frame and not self._plan.settings.deinterlace:
+                    raise interlaced(self._plan.source, "of frames that are flagged so")
+                ticks = frame.pts if frame.pts is not None else frame.dts
+                pts = expected if ticks is None else round(ticks * Fraction(frame.time_base or base) / base)
+                duration = int(frame.duration or 0) or period
+                expected = pts + duration
+                yield frame, pts, duration
+
+    def _decoded(self, container: InputContainer, stream: AvVideoStream) -> Iterator[av.VideoFrame]:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except EOFError:
+                return
+            except FFmpegError:
+                self.faults += 1
+
+    def _picture(self, frame: av.VideoFrame, pts: int, duration: int, index: int, pictures: Pictures) -> SourcePicture:
+        source = pictures.source(frame)
+        arrays, depth = pictures.make(View("planes"), frame, source)
+        tensors = [torch.from_numpy(np.array(a, copy=True))[None, None] for a in arrays]
+        y, u, v = tensors if len(tensors) == 3 else (tensors[0], None, None)
+        if index % self._segment_frames == 0:
+            self._track.restart()
+        exported = exported_strength(self._plan.video.codec, coded_facts(frame).qp)
+        luma = y.to(torch.float32) / ((1 << depth) - 1)
+        strength = self._track.next(luma, exported)
+        return SourcePicture(index, pts, duration, self._upright(Planes(y, u, v, depth)), source.colour, strength)
+
+    def _upright(self, planes: Planes) -> Planes:
+        video = self._plan.video
+        if not video.rotation_degrees and not video.mirrored:
+            return planes
+
+        def turn(p: Tensor | None) -> Tensor | None:
+            if p is None:
+                return None
+            p = p.flip(3) if video.mirrored else p
+            return torch.rot90(p, -(video.rotation_degrees // 90), (2, 3)).contiguous()
+
+        y = turn(planes.y)
+        assert y is not None
+        return Planes(y, turn(planes.u), turn(planes.v), planes.bit_depth)
+
+
+def _deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """FFmpeg's yadif, one picture a frame."""
+    graph: Graph | None = None
+    for frame in frames:
+        if graph is None:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            yadif = graph.add("yadif", "mode=send_frame:deint=all")
+            graph.link_nodes(source, yadif, graph.add("buffersink")).configure()
+        graph.vpush(frame)
+        yield from _pulled(graph)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pulled(graph)
+
+
+def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return

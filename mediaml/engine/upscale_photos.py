@@ -1,0 +1,107 @@
+"""Still pictures: one file or a directory of PNG, JPEG and WebP, each enlarged into the same format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from mediaml.engine.upscale import load_enlarger
+from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.errors import InvalidValue, MediaError, MediaMissing, NotMedia, OutputUnwritable
+from mediaml.ops.colour import rgb_luma
+from mediaml.restore.enlarger import Enlarger
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoOutcome:
+    """One picture: `out` is written, or `error` says why not. `number` counts from 1 to `total`."""
+
+    source: Path
+    out: Path
+    number: int
+    total: int
+    error: MediaError | None = None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether `upscale_photos` takes it: a PNG, JPEG or WebP file, by its suffix."""
+    return path.suffix.lower() in _FORMATS and not path.is_dir()
+
+
+def upscale_photos(source: Path, out: Path, settings: UpscaleSettings) -> Iterator[PhotoOutcome]:
+    """Enlarges each picture of a directory (or one picture), in the order of names; a bad one does not stop the others.
+
+    Turned as EXIF says; the ICC profile is kept, other metadata are not; alpha is enlarged by Lanczos. A file appears under its
+    name when it is whole. Raises InvalidValue where there is no picture, MediaMissing, OutputUnwritable.
+    """
+    if not source.exists():
+        raise MediaMissing(source, "no such file or directory")
+    pairs = _pairs(source, out)
+    enlarger = load_enlarger(settings)
+    for number, (picture, target) in enumerate(pairs, 1):
+        error = None
+        try:
+            _one(picture, target, enlarger)
+        except MediaError as failed:
+            error = failed
+        except OSError as failed:
+            raise OutputUnwritable(f"{target} cannot be written: {failed.strerror or failed}") from failed
+        yield PhotoOutcome(picture, target, number, len(pairs), error)
+
+
+def _pairs(source: Path, out: Path) -> list[tuple[Path, Path]]:
+    if not source.is_dir():
+        if out.is_dir():
+            out = out / source.name
+        if out.suffix.lower() not in _FORMATS:
+            raise InvalidValue(f"{out}: pictures are written as {', '.join(_FORMATS)}")
+        return [(source, out)]
+    if out.exists() and (not out.is_dir() or out.samefile(source)):
+        raise InvalidValue(f"{out} must be another directory than the source")
+    found = sorted(p for p in source.iterdir() if is_picture(p))
+    if not found:
+        raise InvalidValue(f"{source} holds no picture ({', '.join(_FORMATS)})")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(f"{out} cannot be made: {error.strerror or error}") from error
+    return [(p, out / p.name) for p in found]
+
+
+def _one(source: Path, target: Path, enlarger: Enlarger) -> None:
+    try:
+        with Image.open(source) as opened:
+            profile = opened.info.get("icc_profile")
+            picture = ImageOps.exif_transpose(opened)
+            alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+            rgb = np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise NotMedia(source, f"not a picture that can be read: {error}") from error
+    frame = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        luma = rgb_luma(frame) * (219 / 255) + 16 / 255
+        shown = enlarger.rgb(frame, enlarger.estimate(luma))
+    made = Image.fromarray(_codes(shown))
+    if alpha is not None and _FORMATS[target.suffix.lower()] != "JPEG":
+        made.putalpha(alpha.resize(made.size, Image.Resampling.LANCZOS))
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        extra = {} if profile is None else {"icc_profile": profile}
+        made.save(part, _FORMATS[target.suffix.lower()], quality=95, **extra)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _codes(shown: Tensor) -> np.ndarray:
+    """(1, 3, H, W) in [0, 1] -> (H, W, 3) uint8."""
+    return (shown[0] * 255).round_().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,64 @@
+"""Full-reference measures of sound: aligned mono signals in, one number out."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.errors import InvalidValue, UsageError
+
+Signal = NDArray[np.float32]  # (T,)
+
+
+def si_sdr(reference: Signal, estimate: Signal) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, "SDR - half-baked or well done?").
+
+    Both without their means. +inf is given as 100, and silence on either side raises InvalidValue.
+    """
+    r = reference.astype(np.float64) - reference.mean(dtype=np.float64)
+    e = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
+    energy = float(r @ r)
+    if energy <= 0 or float(e @ e) <= 0:
+        raise InvalidValue("SI-SDR is not defined where one of the signals is silent")
+    target = (float(e @ r) / energy) * r
+    noise = e - target
+    ratio = float(target @ target) / max(float(noise @ noise), 1e-300)
+    return float(np.clip(10 * np.log10(max(ratio, 1e-30)), -100.0, 100.0))
+
+
+def stoi(reference: Signal, estimate: Signal, rate: int, *, extended: bool = False) -> float | None:
+    """Short-time objective intelligibility, about 0 to 1 (Taal et al. 2011; extended: Jensen & Taal 2016), by pystoi.
+
+    None where less than 0.4 s is not silent. Raises UsageError where pystoi is not installed.
+    """
+    try:
+        from pystoi import stoi as measure
+    except ImportError as error:
+        raise UsageError("STOI needs pystoi; run: pip install 'mediaml[audio]'") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(measure(reference, estimate, rate, extended=extended))
+        except RuntimeWarning:
+            return None
+
+
+def pesq(reference: Signal, estimate: Signal, rate: int) -> float | None:
+    """Perceptual evaluation of speech quality as MOS-LQO, 1 to 4.6 (ITU-T P.862.2 at 16 kHz, P.862.1 at 8 kHz), by `pesq`.
+
+    None where no utterance is found. At most 30 s at a time are meant by the standard. Raises InvalidValue for other rates
+    and UsageError where the package is not installed.
+    """
+    if rate not in (8000, 16000):
+        raise InvalidValue(f"PESQ is defined at 8000 and 16000 Hz, not {rate}: resample first")
+    try:
+        from pesq import NoUtterancesError
+        from pesq import pesq as measure
+    except ImportError as error:
+        raise UsageError("PESQ needs the package pesq; run: pip install 'mediaml[pesq]' (it compiles C)") from error
+    try:
+        return float(measure(rate, reference, estimate, "wb" if rate == 16000 else "nb"))
+    except NoUtterancesError:
+        return None

@@ -1,0 +1,191 @@
+"""`mediaml_sr_x2`: luma x2 for compressed video, conditioned on the quantizer, a gated residual over Lanczos.
+
+Everything runs at half the input's resolution: luma is unshuffled into cells of 2x2 pixels (4 channels), and each cell gives
+4x4 output pixels (16 channels), so that 100 k weights cost what 25 k weights cost at full resolution. Convolutions may be
+trained wide (a linear expansion and a linear projection, as in Bhardwaj et al. 2021, SESR, arXiv:2103.09404, and Zhang et
+al. 2021, ECBSR) and are collapsed into plain 3x3 ones afterwards; the collapsed net gives the same values.
+
+The strength of compression is the quantizer on H.264's scale divided by 51; 0 for pictures that were never coded.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mediaml.errors import InvalidValue
+
+SLOPE = 0.1
+CELL = 2  # input pixels a side of a cell
+_SUBPIXELS = (2 * CELL) ** 2  # output pixels a cell
+
+
+class LinearBlock(nn.Module):
+    """A k x k convolution that is trained as a wide k x k one followed by a 1x1 one, without anything between them."""
+
+    def __init__(self, channels_in: int, channels_out: int, size: int, wide: int) -> None:
+        super().__init__()
+        self.expand = nn.Parameter(torch.randn(wide, channels_in, size, size) / math.sqrt(channels_in * size * size))
+        self.project = nn.Parameter(torch.randn(channels_out, wide) / math.sqrt(wide))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """(out, in, k, k) and (out,): the plain convolution that this is."""
+        return torch.einsum("ow,wihk->oihk", self.project, self.expand), self.bias
+
+
+class PlainBlock(nn.Module):
+    """A k x k convolution."""
+
+    def __init__(self, channels_in: int, channels_out: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels_out, channels_in, size, size))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """(out, in, k, k) and (out,)."""
+        return self.weight, self.bias
+
+
+class MediamlSr(nn.Module):
+    """(N, 1, H, W) luma in [0, 1] and (N,) strength -> (N, 1, 2H, 2W), not clamped. Any H, W from 1x1 up.
+
+    `wide` trains each convolution through that many channels; None is the plain net that files hold.
+    """
+
+    def __init__(self, channels: int = 48, depth: int = 4, wide: int | None = None) -> None:
+        super().__init__()
+        self.channels, self.depth = channels, depth
+        sizes = [(CELL**2, channels, 5), *[(channels, channels, 3)] * depth, (channels, _SUBPIXELS, 3)]
+        self.blocks = nn.ModuleList(
+            PlainBlock(*size) if wide is None else LinearBlock(*size, wide=wide) for size in sizes
+        )
+        self.shift = nn.Sequential(nn.Linear(1, 24), nn.LeakyReLU(SLOPE), nn.Linear(24, sum(s[1] for s in sizes)))
+        self.gate = nn.Conv2d(channels, _SUBPIXELS, 1)
+        self.register_buffer("base", lanczos_kernel(), persistent=False)
+        self.base: Tensor
+        if wide is not None:
+            self._start_as_lanczos()
+
+    @property
+    def reach(self) -> int:
+        """Input pixels to each side beyond which nothing changes an output pixel: the overlap that tiles need."""
+        return CELL * (2 + self.depth + 1 + 1)
+
+    def forward(self, luma: Tensor, strength: Tensor) -> Tensor:
+        if luma.ndim != 4 or luma.shape[1] != 1 or 0 in luma.shape or strength.shape != luma.shape[:1]:
+            raise InvalidValue(
+                f"luma must be (N, 1, H, W) and strength (N,), not {tuple(luma.shape)} and {tuple(strength.shape)}"
+            )
+        cells = _cells(luma)
+        out = F.conv2d(cells, self.base.to(cells.dtype)) + self._residual(cells, strength)
+        return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+
+    def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:
+        """(N, 4, h + 4, w + 4) -> (N, 16, h, w), gated."""
+        blocks = self._blocks()
+        shifts = self.shift(strength[:, None].to(cells.dtype)).split([b.bias.shape[0] for b in blocks], dim=1)
+        x = F.leaky_relu_(_convolved(cells, blocks[0], shifts[0], padding=0), SLOPE)
+        for block, shift in zip(blocks[1:-1], shifts[1:-1], strict=True):
+            x = F.leaky_relu_(_convolved(x, block, shift), SLOPE)
+        return _convolved(x, blocks[-1], shifts[-1]) * torch.sigmoid(self.gate(x))
+
+    def collapsed(self) -> MediamlSr:
+        """The plain net with the same values: what is saved, and what runs."""
+        plain = MediamlSr(self.channels, self.depth)
+        plain.shift.load_state_dict(self.shift.state_dict())
+        plain.gate.load_state_dict(self.gate.state_dict())
+        with torch.no_grad():
+            for mine, theirs in zip(self._blocks(), plain._blocks(), strict=True):
+                assert isinstance(theirs, PlainBlock)
+                weight, bias = mine.kernel()
+                theirs.weight.copy_(weight)
+                theirs.bias.copy_(bias)
+        return plain.eval()
+
+    def _blocks(self) -> list[LinearBlock | PlainBlock]:
+        return list(self.blocks)  # type: ignore[arg-type]
+
+    def _start_as_lanczos(self) -> None:
+        """Body convolutions begin near the identity, the residual at zero behind an open gate (noise would close it)."""
+        with torch.no_grad():
+            for block in self._blocks()[1:-1]:
+                assert isinstance(block, LinearBlock)
+                block.project.mul_(0.5)
+                block.expand.mul_(0.5)
+                share = block.expand.shape[0] // 2
+                block.expand[:share, :, 1, 1] += torch.linalg.pinv(block.project[:, :share])
+            last = self._blocks()[-1]
+            assert isinstance(last, LinearBlock)
+            last.project.zero_()
+            nn.init.zeros_(self.gate.weight)
+            assert self.gate.bias is not None
+            nn.init.constant_(self.gate.bias, 2.0)
+            layers = [layer for layer in self.shift if isinstance(layer, nn.Linear)]
+            for layer in layers:
+                nn.init.normal_(layer.weight, std=0.1)
+                nn.init.zeros_(layer.bias)
+            layers[-1].weight[-_SUBPIXELS:] = 0
+
+
+def lanczos_x2(luma: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 1, 2H, 2W): what the network falls back to, Lanczos with three lobes, not clamped."""
+    out = F.conv2d(_cells(luma), lanczos_kernel().to(luma))
+    return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+
+
+def _cells(luma: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 4, h + 4, w + 4), with two more cells on each side; a last cell may be half beyond the picture."""
+    height, width = luma.shape[2:]
+    ring = 2 * CELL
+    padded = F.pad(luma, (ring, ring + width % CELL, ring, ring + height % CELL), mode="replicate")
+    cells = F.pixel_unshuffle(padded, CELL)
+    return cells.contiguous(memory_format=torch.channels_last) if luma.device.type == "cpu" else cells
+
+
+def _convolved(x: Tensor, block: LinearBlock | PlainBlock, shift: Tensor, padding: int = 1) -> Tensor:
+    """The block's convolution and (N, out) `shift`, which costs nothing as part of the bias where there is one frame."""
+    weight, bias = block.kernel()
+    if len(shift) == 1:
+        return F.conv2d(x, weight, bias + shift[0], padding=padding)
+    return F.conv2d(x, weight, bias, padding=padding) + shift[:, :, None, None]
+
+
+class StrengthEstimator(nn.Module):
+    """(N, 1, H, W) luma in [0, 1] -> (N,) strength of compression, from its traces; for HEVC, AV1 and pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(CELL**2, 16, 3), nn.LeakyReLU(SLOPE),
+            nn.Conv2d(16, 24, 3, stride=2), nn.LeakyReLU(SLOPE),
+            nn.Conv2d(24, 32, 3, stride=2), nn.LeakyReLU(SLOPE),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Linear(64, 32), nn.LeakyReLU(SLOPE), nn.Linear(32, 1))
+
+    def forward(self, luma: Tensor) -> Tensor:
+        short = [max(0, 32 - s) for s in luma.shape[2:]]
+        height, width = (s // CELL * CELL for s in luma.shape[2:])
+        if any(short) or (height, width) != tuple(luma.shape[2:]):
+            odd = [s % CELL for s in luma.shape[2:]]
+            rows, columns = (
+                max(a, b) + (max(a, b) + s) % CELL for a, b, s in zip(short, odd, luma.shape[2:], strict=True)
+            )
+            luma = F.pad(luma, (0, columns, 0, rows), mode="replicate")
+        features = self.features(F.pixel_unshuffle(luma, CELL) - 0.5)
+        pooled = torch.cat([features.mean(dim=(2, 3)), features.std(dim=(2, 3))], dim=1)  # (N, 64)
+        return self.head(pooled)[:, 0].clamp(0, 1)
+
+
+def lanczos_kernel(lobes: int = 3) -> Tensor:
+    """(16, 4, 5, 5): Lanczos interpolation x2 as a convolution from cells of 2x2 pixels to cells of 4x4 output pixels."""
+    position = torch.arange(-2 * CELL, 3 * CELL, dtype=torch.float64)  # input pixels around a cell
+    centre = (torch.arange(2 * CELL, dtype=torch.float64) + 0.5) / 2 - 0.5
+    distance = centre[:, None] - position
+    taps = torch.sinc(distance) * torch.sinc(distance / lobes) * (distance.abs() < lobes)
+    taps = (taps / taps.sum(dim=1, keepdim=True)).view(2 * CELL, 5, CELL)  # output phase, cell, pixel in it
+    kernel = torch.einsum("aci,bdj->abijcd", taps, taps)
+    return kernel.reshape(_SUBPIXELS, CELL**2, 5, 5).float()

@@ -1,0 +1,34 @@
+"""QP of a codec -> the size of its quantisation step, one scale for all codecs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# VP9's ac_qlookup at 8 bits (VP9 bitstream specification, 8.6.1) at knots; between them it is linear to within 1 %
+_VP9_KNOTS = (
+    (0, 4), (1, 8), (95, 102), (120, 152), (142, 203), (157, 255), (167, 305), (176, 359), (183, 408), (189, 456),
+    (199, 550), (209, 663), (219, 801), (229, 969), (239, 1173), (249, 1479), (255, 1828),
+)  # fmt: skip
+
+
+def log2_step(codec: str, qp: Tensor) -> Tensor:
+    """QP as FFmpeg exports it, any shape -> log2 of the step between reconstruction levels of an orthonormal transform of
+    8-bit samples, float32; NaN stays NaN, and codecs whose QP is not exported give NaN.
+
+    H.264: 2^((QP - 4) / 6) (Rec. ITU-T H.264, 8.5.9); VP9: an eighth of the AC step; MPEG-1, 2 and 4 part 2: twice
+    quantiser_scale, which is what FFmpeg exports.
+    """
+    qp = qp.to(torch.float32)
+    if codec == "h264":
+        return (qp - 4) / 6
+    if codec == "vp9":
+        knots = torch.tensor(_VP9_KNOTS, dtype=torch.float32, device=qp.device)
+        at = torch.bucketize(qp.clamp(0, 254.999), knots[:, 0].contiguous(), right=True).clamp(1, len(knots) - 1)
+        (x0, y0), (x1, y1) = knots[at - 1].unbind(-1), knots[at].unbind(-1)
+        return torch.log2((y0 + (y1 - y0) * (qp - x0) / (x1 - x0)) / 8)
+    if codec in ("mpeg1video", "mpeg2video", "mpeg4"):
+        return torch.log2(qp.clamp(min=1))
+    return torch.full_like(qp, math.nan)

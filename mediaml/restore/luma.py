@@ -1,0 +1,107 @@
+"""Our own network on native planes: luma by the network, chroma by Lanczos at its true position."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mediaml.errors import InvalidValue
+from mediaml.frames import Colour, Planes
+from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator
+from mediaml.ops.colour import rgb_to_yuv
+from mediaml.restore.chroma import enlarged_chroma
+from mediaml.restore.enlarger import Enlarger
+from mediaml.restore.tiling import tile_side, tiled
+
+_SRGB = Colour("bt709", "limited", "iec61966-2-1", "bt709")
+
+
+class LumaEnlarger(Enlarger):
+    """`mediaml_sr_x2`, once (x2) or twice (x4; what was upscaled before counts as not compressed)."""
+
+    uses_strength = True
+
+    def __init__(
+        self,
+        name: str,
+        net: MediamlSr,
+        estimator: StrengthEstimator,
+        *,
+        passes: int = 1,
+        device: torch.device | None = None,
+        tile: int | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.name, self.scale, self.device = name, 2**passes, device or torch.device("cpu")
+        self._dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self._net = net.eval().requires_grad_(False).to(self.device, self._dtype, memory_format=torch.channels_last)
+        self._estimator = estimator.eval().requires_grad_(False).to(self.device)
+        self._passes, self._tile, self._workers = passes, tile, workers
+
+    def planes(self, planes: Planes, colour: Colour, siting: str, strength: Tensor) -> Planes:
+        subsampling = _subsampling(planes)
+        for step in range(self._passes):
+            y = self._luma(planes, colour, strength if step == 0 else torch.zeros_like(strength))
+            u, v = (self._chroma(p, planes.bit_depth, subsampling, siting, y) for p in (planes.u, planes.v))
+            planes = Planes(y, u, v, planes.bit_depth)
+        return planes
+
+    def rgb(self, frames: Tensor, strength: Tensor) -> Tensor:
+        y, u, v = rgb_to_yuv(frames.to(self.device, torch.float32), _SRGB)  # code values of 8 bits, not rounded
+        for step in range(self._passes):
+            y = self._enlarged(y / 255, strength if step == 0 else torch.zeros_like(strength)) * 255
+            u, v = (enlarged_chroma(p, (1, 1), "center") for p in (u, v))
+        return _unrounded_rgb(y, u, v)
+
+    def estimate(self, luma: Tensor) -> Tensor:
+        return self._estimator(luma.to(self.device, torch.float32))
+
+    def _luma(self, planes: Planes, colour: Colour, strength: Tensor) -> Tensor:
+        """(N, 1, H, W) codes -> (N, 1, 2H, 2W) codes of the same depth. The network knows limited range."""
+        peak = (1 << planes.bit_depth) - 1
+        unit = 255 * 2 ** (planes.bit_depth - 8)
+        codes = planes.y.to(self.device, torch.float32)
+        full = colour.range == "full"
+        luma = codes * (219 / 255 / peak) + 16 / 255 if full else codes / unit
+        shown = self._enlarged(luma, strength)
+        codes = (shown - 16 / 255) * (255 / 219 * peak) if full else shown * unit
+        return codes.round_().clamp_(0, peak).to(planes.y.dtype)
+
+    def _enlarged(self, luma: Tensor, strength: Tensor) -> Tensor:
+        """(N, 1, H, W) float -> (N, 1, 2H, 2W) float32."""
+        strength = strength.to(self.device, self._dtype)
+        frame_bytes = (3 * self._net.channels / 4 + 24) * self._dtype.itemsize
+        tile = self._tile or tile_side(frame_bytes, len(luma), self.device, self._workers)
+        with torch.inference_mode():
+            return tiled(
+                lambda x: self._net(x.to(self._dtype), strength).to(torch.float32), luma, 2, tile, self._net.reach
+            )
+
+    def _chroma(
+        self, plane: Tensor | None, bit_depth: int, subsampling: tuple[int, int], siting: str, y: Tensor
+    ) -> Tensor | None:
+        if plane is None:
+            return None
+        with torch.inference_mode():
+            shown = enlarged_chroma(plane.to(self.device, torch.float32), subsampling, siting)
+        rows, columns = (-(-size // s) for size, s in zip(y.shape[2:], subsampling, strict=True))
+        codes = shown[:, :, :rows, :columns].round_().clamp_(0, (1 << bit_depth) - 1)
+        return codes.to(plane.dtype)
+
+
+def _subsampling(planes: Planes) -> tuple[int, int]:
+    """(vertical, horizontal) of chroma."""
+    if planes.u is None:
+        return 1, 1
+    found = tuple(-(-a // b) for a, b in zip(planes.size, planes.u.shape[2:], strict=True))
+    if any(f not in (1, 2, 4) for f in found):
+        raise InvalidValue(f"chroma of {tuple(planes.u.shape[2:])} does not belong to luma of {planes.size}")
+    return found[0], found[1]
+
+
+def _unrounded_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Code values of 8 bits, limited range, BT.709 -> (N, 3, H, W) R'G'B' in [0, 1]."""
+    luma, cb, cr = (y - 16) / 219, (u - 128) / 224, (v - 128) / 224
+    red, blue = luma + 1.5748 * cr, luma + 1.8556 * cb
+    green = (luma - 0.2126 * red - 0.0722 * blue) / 0.7152
+    return torch.cat([red, green, blue], dim=1).clamp_(0, 1)

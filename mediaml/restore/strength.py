@@ -1,0 +1,55 @@
+"""How strongly the pictures of a file were compressed: the decoder's quantizers where it exports them, else estimated."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mediaml.restore.enlarger import Enlarger
+
+_CROP = (384, 640)  # rows and columns that the estimator looks at
+_ESTIMATE_EVERY = 8  # frames
+_SLOWNESS = 0.85  # weight of the past in the running mean: pictures of one group do not flicker with their quantizers
+_SPAN = {"h264": 51.0, "mpeg4": 31.0, "mpeg2video": 31.0, "mpeg1video": 31.0, "vp9": 255.0}
+
+
+def exported_strength(codec: str, qp: float) -> float | None:
+    """Mean quantizer of a picture on its codec's own scale -> strength in [0, 1]; None where it is not known."""
+    span = _SPAN.get(codec)
+    return None if span is None or math.isnan(qp) else min(1.0, max(0.0, qp / span))
+
+
+class StrengthTrack:
+    """A running mean over the pictures of a segment, in display order."""
+
+    def __init__(self, enlarger: Enlarger) -> None:
+        self._enlarger = enlarger
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the past: a segment's result does not depend on where the run before it began."""
+        self._mean: float | None = None
+        self._since = 0
+
+    def next(self, luma: Tensor, exported: float | None) -> float:
+        """The strength of the next picture, (1, 1, H, W) luma in [0, 1]; 0 where the enlarger does not use it."""
+        if not self._enlarger.uses_strength:
+            return 0.0
+        found = exported
+        if found is None:
+            if self._mean is not None and self._since < _ESTIMATE_EVERY:
+                self._since += 1
+                return self._mean
+            self._since = 1
+            with torch.inference_mode():
+                found = float(self._enlarger.estimate(_middle(luma))[0])
+        self._mean = found if self._mean is None else _SLOWNESS * self._mean + (1 - _SLOWNESS) * found
+        return self._mean
+
+
+def _middle(luma: Tensor) -> Tensor:
+    """The middle of the picture, from an even row and column."""
+    top, left = (max(0, (s - c) // 4 * 2) for s, c in zip(luma.shape[2:], _CROP, strict=True))
+    return luma[:, :, top : top + _CROP[0], left : left + _CROP[1]]
