@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mediaml import weights
-from mediaml.derive.label_space import TOP_CLASSES, class_vectors, lite0_head, mix_classes
+from mediaml.derive.label_space import LOGITS_DIVISOR, TOP_CLASSES, class_vectors, lite0_head, mix_classes
 from mediaml.nets.lite0 import SIZE, Lite0
 from mediaml.rec.pooling import PoolingSettings, pool
 
@@ -70,7 +70,7 @@ def in_label_space(vectors: Vectors) -> Vectors:
     weight, bias = lite0_head()
     classes = class_vectors()
     flat = torch.from_numpy(vectors.reshape(-1, vectors.shape[-1]))
-    mixed = mix_classes((flat @ weight.T + bias).softmax(1), classes, TOP_CLASSES).numpy()
+    mixed = mix_classes(((flat @ weight.T + bias) / LOGITS_DIVISOR).softmax(1), classes, TOP_CLASSES).numpy()
     return mixed.reshape(*vectors.shape[:-1], -1)
 
 

@@ -81,7 +81,8 @@ class TestTrouble(FrameAnalyzer):
     )
 
     def start(self, media: MediaInfo) -> None:
-        self.name = Path(media.path).name
+        self.path = Path(media.path)
+        self.name = self.path.name
 
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
         if "fails" in self.name:
@@ -90,8 +91,16 @@ class TestTrouble(FrameAnalyzer):
             return {"test_wrong": torch.ones(len(batch))}
         if "gives_nan" in self.name:
             return {"test_fine": torch.full((len(batch),), torch.nan)}
-        if "dies" in self.name:
+        if "dies_once" in self.name:
+            marker = self.path.with_suffix(".died")
+            if not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        elif "dies" in self.name:
             os.kill(os.getpid(), signal.SIGSEGV)
+        if "gorges" in self.name:
+            self.hoard = bytearray(b"x") * (1 << 30)
+            time.sleep(20)
         if "sleeps" in self.name:
             time.sleep(60)
         return {"test_fine": torch.ones(len(batch))}

@@ -227,7 +227,7 @@ def test_sound_gap_works(cls: type[Analyzer]) -> None:
     analyzer = ready(cls)
     view = need_of(analyzer).view
     assert isinstance(view, AudioView)
-    blocks = list(with_reference(analyzer, sound(rate=rate_of(cls)), view, [9600], "cpu"))
+    blocks = list(with_reference(analyzer, sound(rate=rate_of(cls)), view, [rate_of(cls) // 5], "cpu"))
     for block in blocks[5:]:
         block.start_seconds += 2.0
         block.start_sample += 2 * block.sample_rate

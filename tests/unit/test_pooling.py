@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mediaml.engine.pooling import Limit, harmonic_mean, missed, pool, worst_frames, worst_second
+from mediaml.engine.pooling import Limit, check_limits, harmonic_mean, missed, pool, worst_frames, worst_second
 from mediaml.errors import InvalidValue
+from mediaml.spec import Column
 
 
 def test_mean_min_max_and_percentiles() -> None:
@@ -46,9 +47,30 @@ def test_worst_second_of_less_than_a_second_is_the_whole() -> None:
 
 def test_worst_frames_keep_their_distance() -> None:
     values = np.array([5.0, 1.0, 1.1, 9.0, 2.0, np.nan])
-    assert worst_frames(values, 2, apart=2) == [1, 4]
-    assert worst_frames(values, 9, apart=1) == [1, 2, 4, 0, 3]
-    assert worst_frames(values, 1, lower_is_better=True) == [3]
+    times = np.arange(6) * 0.3
+    assert worst_frames(values, times, 2) == [1, 4]
+    assert worst_frames(values, times, 9, apart_seconds=0.1) == [1, 2, 4, 0, 3]
+    assert worst_frames(values, times, 1, lower_is_better=True) == [3]
+
+
+def test_the_bad_end_is_the_high_one_where_lower_is_better() -> None:
+    values, times = np.arange(101.0), np.arange(101) / 25
+    pooled = pool(values, times, lower_is_better=True)
+    assert pooled is not None
+    assert (pooled.percentiles[5], pooled.percentiles[95]) == (pytest.approx(95), pytest.approx(5))
+    assert (pooled.worst, pooled.min, pooled.max) == (100, 0, 100)
+    assert pooled.worst_second.value == pytest.approx(88)  # of frames 76 to 100
+
+
+def test_a_least_value_is_refused_where_lower_is_better() -> None:
+    cambi = Column("cambi", "float64", "1", "banding", better="lower")
+    with pytest.raises(InvalidValue, match="--fail-over p5:cambi=8"):
+        check_limits(Limit.parse("p5:cambi=8"), [cambi])
+    limits = Limit.parse("cambi=5,p5:cambi=8", most=True)
+    check_limits(limits, [cambi])
+    pooled = pool(np.array([6.0] * 10 + [9.0] * 10), np.arange(20) / 25, lower_is_better=True)
+    assert pooled is not None
+    assert [(str(x), r) for x, r in missed(limits, {"cambi": pooled})] == [("mean:cambi<=5", 7.5), ("p5:cambi<=8", 9.0)]
 
 
 def test_limits_are_read_and_checked() -> None:

@@ -20,12 +20,17 @@ PUBLIC = [
     "Need",
     "Spec",
     "Table",
+    "Upscaler",
     "View",
     "analyze",
+    "build_qc_report",
     "build_report",
     "derive",
+    "embed",
     "probe",
+    "qc",
     "score",
+    "search",
 ]
 
 

@@ -254,9 +254,9 @@ def test_limits_are_judged(result: ScoreResult, tmp_path: Path) -> None:
     limits = Limit.parse("psnr_y=1,p5:psnr_y=101,vmaf=30")
     _, page = page_of(result, tmp_path, limits=limits)
     assert "2 of 3 limits missed" in page.words
-    assert f"mean of psnr_y 1 {result['psnr_y'].mean:.4f} met" in page.words
-    assert f"p5 of psnr_y 101 {result['psnr_y'].percentiles[5]:.4f} missed" in page.words
-    assert "mean of vmaf 30 no score missed" in page.words
+    assert f"mean of psnr_y at least 1 {result['psnr_y'].mean:.4f} met" in page.words
+    assert f"p5 of psnr_y at least 101 {result['psnr_y'].percentiles[5]:.4f} missed" in page.words
+    assert "mean of vmaf at least 30 no score missed" in page.words
     assert "limit met" in page_of(result, tmp_path, limits=limits[:1])[1].words
 
 

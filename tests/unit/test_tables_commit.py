@@ -24,6 +24,7 @@ from mediaml.errors import LakeError, LakeUnwritable, LakeVersionError
 from mediaml.tables import Lake, PathRow
 from mediaml.tables import lake as lake_module
 from mediaml.tables.manifest import Manifest
+from mediaml.tables.storage import LocalStorage
 from tests.unit.lakes import luma, media_id, tags, vectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(lake: Lake) -> None:
     assert sorted(found) == sorted(f"/{name}/{i}" for name in "ab" for i in range(50))
     assert lake.table("frames").num_rows == 100
     assert len(list(lake.path.glob("manifest/commits/*/*.json"))) == 100
-    assert Manifest(lake.path).newest_checkpoint() is not None
+    assert Manifest(LocalStorage(lake.path)).newest_checkpoint() is not None
 
 
 def history(lake: Lake, commits: int) -> None:

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mediaml.derive.vocabulary import load_vocabulary, parse_vocabulary, shipped_vocabularies
-from mediaml.errors import InvalidValue
+from mediaml.derive.vocabulary import (
+    find_vocabulary,
+    load_vocabulary,
+    parse_vocabulary,
+    shipped_names,
+    shipped_vocabularies,
+)
+from mediaml.errors import InvalidValue, UnknownName
 
 HEAD = 'id = "mine"\ntitle = "Mine"\nthreshold = 0.4\n'
 
@@ -52,6 +58,9 @@ def test_a_vocabulary_is_read(tmp_path: Path):
         (HEAD + "tags = [3]", r"valid dictionary|instance of Tag"),
         (tag(), r"id: Field required"),
         (HEAD + "[[tags]", r"is not TOML: .*line 4"),
+        (HEAD + 'embedders = ["blip"]' + tag(), r"embedders.0: Input should be 'open_clip' or 'label_space'"),
+        (HEAD + 'templates = ["a photo"]' + tag(), r"templates.0: .*pattern"),
+        (HEAD + 'negatives = [""]' + tag(), r"negatives.0: .*at least 1 character"),
     ],
 )
 def test_mistakes_are_named_with_line_and_tag(text: str, message: str):
@@ -78,3 +87,18 @@ def test_the_shipped_vocabularies_are_well_formed():
     vocabularies = shipped_vocabularies()
     assert [v.id for v in vocabularies] == ["scenes"]
     assert len(vocabularies[0].tags) >= 20
+    sizes = {name: len(find_vocabulary(name).tags) for name in shipped_names()}
+    least = {"places365": 365, "imagenet_1k": 1000, "coco_80": 80, "kinetics_700": 700}
+    assert all(sizes[name] >= count for name, count in least.items())
+    assert {"mood", "genre", "time_of_day", "setting", "shot_scale"} <= sizes.keys()
+    assert all(find_vocabulary(name).id == name for name in sizes)
+
+
+def test_a_vocabulary_is_found_by_name_or_file(tmp_path: Path):
+    (tmp_path / "mine.toml").write_text(HEAD + "embedders = ['label_space']\nthresholds = { label_space = 0.3 }\n" + tag())
+    mine = find_vocabulary(tmp_path / "mine.toml")
+    assert mine.embedders == ("label_space",)
+    assert mine.threshold_of(mine.tags[0], "label_space") == 0.3 and mine.threshold_of(mine.tags[0], "open_clip") == 0.4
+    assert find_vocabulary("places365.toml").id == find_vocabulary("places365").id == "places365"
+    with pytest.raises(UnknownName, match="did you mean places365"):
+        find_vocabulary("places356")

@@ -1,0 +1,1 @@
+"""Faults made on purpose, at known times, on real pictures: what the detectors are tested and measured with."""

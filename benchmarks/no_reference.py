@@ -1,0 +1,224 @@
+"""mediaml_nr against four simple predictors, on sources, codecs and sizes that none of them was fitted to.
+
+    python -m benchmarks.no_reference DATA              # encodes made by: python -m pipelines.nr_data DATA --shared ../shared/data
+    python -m benchmarks.no_reference DATA --konvid ../shared/data/ugc-mos
+
+The truth is libvmaf's VMAF of each encode over its clip. Every predictor is fitted to the part "train" and measured on the part "test": other sources;
+among them AV1 (in no training encode), two sizes that no training encode has, and whole pictures of real video. Correlations come with a
+95 % bootstrap interval over clips of sources; "within" is the mean over sources of the rank correlation inside a source.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+from scipy.stats import spearmanr
+
+from mediaml import weights
+from mediaml.analyzers.quality_nr.brisque import Brisque
+from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds
+from mediaml.frames import Colour, FrameBatch
+from mediaml.nets.mediaml_nr import Calibration, MediamlNr, load
+from pipelines.nr_data import TRAIN_SCALES
+from pipelines.nr_encodes import Encode, looks, predictions, read_all
+
+Floats = NDArray[np.float64]
+BOOTSTRAPS = 1000
+
+
+def bits_features(encode: Encode) -> list[float]:
+    """log2 bitrate (bits a pixel and bits a picture), the size against the source's, the codec."""
+    bits = np.log2(encode.stream_bits_per_pixel())
+    codec = [float(encode.codec == c) for c in ("h264", "hevc", "vp9", "av1")]
+    return [bits, np.log2(encode.scale), *codec]
+
+
+def quadratic(rows: Sequence[Sequence[float]]) -> Floats:
+    """Features with their squares and products, and a constant."""
+    x = np.array(rows)
+    products = [x[:, i] * x[:, j] for i in range(x.shape[1]) for j in range(i, x.shape[1])]
+    return np.stack([np.ones(len(x)), *x.T, *products], axis=1)
+
+
+def ridge(train: Floats, truth: Floats, test: Floats) -> Floats:
+    """Least squares with a small penalty, cut to 0..100."""
+    scale = train.std(axis=0) + 1e-9
+    a, b = train / scale, test / scale
+    solved = np.linalg.solve(a.T @ a + 1e-2 * len(a) ** 0.5 * np.eye(a.shape[1]), a.T @ truth)
+    return (b @ solved).clip(0, 100)
+
+
+def logistic(train: Floats, truth: Floats, test: Floats) -> Floats:
+    """A monotone curve of four parameters from one number to VMAF (ITU-T P.1401); NaN becomes the mean of the truth."""
+    good = np.isfinite(train)
+    curve = lambda x, a, b, c, d: a + (b - a) / (1 + np.exp(-(x - c) / d))  # noqa: E731
+    sign = float(np.sign(spearmanr(train[good], truth[good])[0]))
+    middle, spread = float(np.median(train[good])), float(train[good].std()) + 1e-6
+    with np.errstate(over="ignore"):
+        found, _ = curve_fit(curve, train[good], truth[good], [0, 100, middle, sign * spread], maxfev=20000)
+        fitted = curve(test, *found)
+    return np.where(np.isfinite(test), fitted, truth.mean()).clip(0, 100)
+
+
+def handcrafted(encodes: Sequence[Encode], make: Callable) -> Floats:
+    """An analyzer's value of the middle picture looked at."""
+    analyzer = make()
+    analyzer.setup(torch.device("cpu"))
+    found = []
+    for encode in encodes:
+        time = torch.zeros(1, dtype=torch.float64)
+        batch = FrameBatch(
+            time, time + 0.04, torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool), Colour(),
+            planes=encode.picture(1),
+        )  # fmt: skip
+        found.append(float(next(iter(analyzer.update(batch).values()))[0]))
+    return np.array(found)
+
+
+def qp_of(encode: Encode) -> float:
+    """The quantiser's log2 step, mean over the pictures looked at; NaN where the decoder exports none."""
+    return float(encode.facts()[:, 0].mean())
+
+
+def fit_baselines(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str, Floats]:
+    """name -> predictions on the test encodes."""
+    truth = np.array([e.vmaf_clip[0] for e in train])
+    columns = [[qp_of(e) for e in part] for part in (train, test)]
+    found = {"QP alone": logistic(np.array(columns[0]), truth, np.array(columns[1]))}
+    rows = [quadratic([bits_features(e) for e in part]) for part in (train, test)]
+    found["bitrate, size, codec"] = ridge(rows[0], truth, rows[1])
+    some = list(train)[:: max(1, len(train) // 300)]  # enough for a curve of four parameters
+    for name, make in (("BRISQUE", Brisque), ("NIQE", Niqe), ("NIQE (V-BLIINDS)", NiqeVbliinds)):
+        fitted = handcrafted(some, make), np.array([e.vmaf_clip[0] for e in some]), handcrafted(test, make)
+        found[name] = logistic(*fitted)
+    return found
+
+
+def measures(predicted: Floats, truth: Floats, sources: Sequence[str], names: Sequence[str]) -> list[str]:
+    """SRCC and RMSE with bootstrap intervals over clips, PLCC, SRCC within sources: as cells of a table."""
+    rng = np.random.default_rng(0)
+    clips = {name: np.flatnonzero([n == name for n in names]) for name in dict.fromkeys(names)}
+    draws = []
+    for _ in range(BOOTSTRAPS):
+        chosen = np.concatenate([clips[c] for c in rng.choice(list(clips), len(clips))])
+        draws.append((spearmanr(predicted[chosen], truth[chosen])[0], rmse(predicted[chosen], truth[chosen])))
+    low, high = np.nanpercentile(draws, (2.5, 97.5), axis=0)
+    plcc = float(np.corrcoef(predicted, truth)[0, 1])
+    return [
+        f"{spearmanr(predicted, truth)[0]:.3f} [{low[0]:.3f}, {high[0]:.3f}]",
+        f"{plcc:.3f}",
+        f"{rmse(predicted, truth):.2f} [{low[1]:.2f}, {high[1]:.2f}]",
+        f"{within(predicted, truth, sources):.3f}",
+    ]
+
+
+def rmse(predicted: Floats, truth: Floats) -> float:
+    return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+
+
+def within(predicted: Floats, truth: Floats, sources: Sequence[str]) -> float:
+    """Mean over sources with five encodes or more of the rank correlation inside the source."""
+    found = []
+    for source in dict.fromkeys(sources):
+        at = np.flatnonzero([s == source for s in sources])
+        if len(at) >= 5:
+            found.append(spearmanr(predicted[at], truth[at])[0])
+    return float(np.nanmean(found))
+
+
+def clip_of(encode: Encode) -> str:
+    """The clip that it is an encode of: its name without the encode's number."""
+    return encode.name.rpartition("-")[0]
+
+
+def subsets(test: Sequence[Encode]) -> dict[str, list[int]]:
+    """What the test is made of, as indices."""
+    of = lambda wanted: [i for i, e in enumerate(test) if wanted(e)]  # noqa: E731
+    trained = [1 / s for s in TRAIN_SCALES]
+    new_size = lambda e: min(abs(e.scale - s) for s in trained) > 0.05  # noqa: E731
+    return {
+        "all of the test": of(lambda e: True),
+        "AV1 (codec never seen)": of(lambda e: e.codec == "av1"),
+        "H.264": of(lambda e: e.codec == "h264"),
+        "HEVC": of(lambda e: e.codec == "hevc"),
+        "VP9": of(lambda e: e.codec == "vp9"),
+        "sizes never seen": of(new_size),
+        "AV1 and sizes never seen": of(lambda e: e.codec == "av1" and new_size(e)),
+        "whole pictures of real video": of(lambda e: e.whole),
+        "not spoiled before the encode": of(lambda e: e.spoil == "none"),
+        "spoiled before the encode": of(lambda e: e.spoil != "none"),
+    }
+
+
+def table(rows: dict[str, tuple[Floats, Floats, list[Encode]]]) -> None:
+    print("| predictor | encodes | SRCC | PLCC | RMSE | SRCC within |\n|---|---|---|---|---|---|")
+    for name, (predicted, truth, encodes) in rows.items():
+        cells = measures(predicted, truth, [e.group for e in encodes], [clip_of(e) for e in encodes])
+        print(f"| {name} | {len(encodes)} | {' | '.join(cells)} |", flush=True)
+
+
+def print_coverage(
+    net: MediamlNr, calibration: Calibration, seen: Sequence[torch.Tensor], test: Sequence[Encode]
+) -> None:
+    """How often the intervals hold the truth: of clips and of single pictures, at both sizes, over the subsets."""
+    print("\n| 95 % intervals | of clips | of pictures | mean width of clips' |\n|---|---|---|---|")
+    for own_size in (False, True):
+        found = predictions(net, seen, test, own_size=own_size)
+        inside, single, width = [], [], []
+        for p, encode in zip(found, test, strict=True):
+            low, high = calibration.interval(p.quality.mean(), p.spread.mean(), calibration.clip)
+            inside.append(float(low <= encode.vmaf_clip[own_size] <= high))
+            width.append(float(high - low))
+            low, high = calibration.interval(*p, calibration.picture)
+            label = encode.vmaf[int(own_size)]
+            single.append(float(((low <= label) & (label <= high)).float().mean()))
+        for name, at in subsets(test).items():
+            if len(at) >= 8:
+                cells = [f"{100 * np.mean([column[i] for i in at]):.1f} %" for column in (inside, single)]
+                size = "own size" if own_size else "source's size"
+                print(f"| {name}, {size} | {' | '.join(cells)} | {np.mean([width[i] for i in at]):.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of encodes, as nr_data.py makes them")
+    parser.add_argument("--weights", type=Path, help="other weights than the committed ones")
+    parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
+    settings = parser.parse_args()
+    torch.set_num_threads(1)
+    train, test = read_all(settings.data, "train"), read_all(settings.data, "test")
+    truth = np.array([e.vmaf_clip[0] for e in test])
+    for name, part in (("trained on", train), ("measured on", test)):
+        print(f"{name} {len(part)} encodes of {len({e.group for e in part})} sources")
+    net, calibration = load(settings.weights or weights.resolve("mediaml_nr"), torch.device("cpu"))
+    seen = looks(net, test)
+    ours = predictions(net, seen, test)
+    model = np.array([float(p.quality.mean()) for p in ours])
+    blind = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, facts=False)])
+    rows = {"mediaml_nr": (model, truth, test), "mediaml_nr, pixels alone": (blind, truth, test)}
+    if not settings.quick:
+        with torch.inference_mode():
+            rows |= {name: (found, truth, test) for name, found in fit_baselines(train, test).items()}
+    else:
+        fitted = [quadratic([bits_features(e) for e in part]) for part in (train, test)]
+        bits = ridge(fitted[0], np.array([e.vmaf_clip[0] for e in train]), fitted[1])
+        rows["bitrate, size, codec"] = (bits, truth, test)
+    table(rows)
+    print("\nmediaml_nr by what the encode is; and, where the decoder exports QP, the QP alone")
+    parts = {n: (model[i], truth[i], [test[k] for k in i]) for n, i in subsets(test).items() if len(i) >= 8}
+    if "QP alone" in rows:
+        known = [i for i, e in enumerate(test) if np.isfinite(qp_of(e))]
+        parts["QP exported: mediaml_nr"] = (model[known], truth[known], [test[k] for k in known])
+        parts["QP exported: QP alone"] = (rows["QP alone"][0][known], truth[known], [test[k] for k in known])
+    table(parts)
+    print_coverage(net, calibration, seen, test)
+
+
+if __name__ == "__main__":
+    main()

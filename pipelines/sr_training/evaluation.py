@@ -1,0 +1,120 @@
+"""Weights -> figures: Set5 with the usual protocol, and inter-coded clips that training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mediaml.errors import InvalidValue
+from mediaml.nets.mediaml_sr import MediamlSr, lanczos_x2
+from mediaml.ops.resize import imresize
+from pipelines.sr_training.pairs import downscaled, strength_of
+from pipelines.training_media.camera_motion import clip
+from pipelines.training_media.encodes import Codec, Planes, as_viewed, rgb_to_planes
+from pipelines.training_media.pictures import listed
+
+Upscale = Callable[[Tensor, Tensor], Tensor]  # (N, 1, H, W), (N,) -> (N, 1, 2H, 2W)
+BORDER = 2  # pixels of the benchmarks' convention for x2
+
+
+@dataclass(frozen=True, slots=True)
+class CodedScore:
+    """One clip, one encode: PSNR-Y in dB over all frames (from the mean squared error), 8-bit peak."""
+
+    clip: str
+    codec: Codec
+    crf: int
+    lanczos: float
+    ours: float
+
+    @property
+    def gain(self) -> float:
+        return self.ours - self.lanczos
+
+
+def still_psnr(upscale: Upscale, folder: Path) -> dict[str, float]:
+    """{file stem: PSNR-Y in dB}: antialiased bicubic down, 8 bits, x2, luma of BT.601, 2 pixels of border left out."""
+    return {path.stem: _still(upscale, path) for path in sorted(folder.glob("*.png"))}
+
+
+def _still(upscale: Upscale, path: Path) -> float:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise InvalidValue(f"{path} is not a picture")
+    rgb = np.ascontiguousarray(pixels[..., ::-1])
+    rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
+    high = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].double()
+    low = imresize(high, scale=0.5).round_().clamp_(0, 255)
+    shown = upscale(_luma(low).float() / 255, torch.zeros(1)).double().clamp(16 / 255, 235 / 255) * 255
+    error = (shown - _luma(high))[..., BORDER:-BORDER, BORDER:-BORDER]
+    return float(10 * torch.log10(255**2 / error.square().mean()))
+
+
+def _luma(rgb: Tensor) -> Tensor:
+    """(N, 3, H, W) in 0..255 -> (N, 1, H, W), MATLAB's rgb2ycbcr, not rounded."""
+    weights = torch.tensor([65.481, 128.553, 24.966], dtype=rgb.dtype).view(1, 3, 1, 1) / 255
+    return (rgb * weights).sum(dim=1, keepdim=True) + 16
+
+
+def lanczos(luma: Tensor, strength: Tensor) -> Tensor:
+    """The base that the network corrects."""
+    del strength
+    return lanczos_x2(luma)
+
+
+def coded_scores(
+    net: MediamlSr, clips: Sequence[tuple[str, list[Planes]]], encodes: Sequence[tuple[Codec, int]]
+) -> Iterator[CodedScore]:
+    """Each clip downscaled, inter-coded, decoded, and upscaled by `net` and by Lanczos."""
+    for name, high in clips:
+        low = [(downscaled(y), downscaled(u, "area"), downscaled(v, "area")) for y, u, v in high]
+        for codec, crf in encodes:
+            seen = as_viewed(low, codec, crf)
+            errors = []
+            for frame, original in zip(seen, high, strict=True):
+                luma = torch.from_numpy(frame.planes[0])[None, None].float() / 255
+                strength = torch.tensor([strength_of(codec, crf, frame.qp)])
+                with torch.inference_mode():
+                    errors.append([_mse(f(luma, strength), original[0]) for f in (lanczos, net)])
+            base, ours = 10 * np.log10(255**2 / np.mean(errors, axis=0))
+            yield CodedScore(name, codec, crf, float(base), float(ours))
+
+
+def _mse(shown: Tensor, original: NDArray[np.uint8]) -> float:
+    codes = (shown * 255).round_().clamp_(0, 255)[0, 0]
+    return float((codes - torch.from_numpy(original)).square().mean())
+
+
+def held_out_clips(frames: int, size: tuple[int, int] = (640, 384)) -> list[tuple[str, list[Planes]]]:
+    """Clips of a moving camera over the pictures that training leaves out; the same whenever they are made."""
+    shown = [(p.name, p.read()) for p in listed(split="held_out")]
+    return [
+        (name, [rgb_to_planes(f) for f in clip([picture, shown[(i + 1) % len(shown)][1]], size, frames, 9000 + i)])
+        for i, (name, picture) in enumerate(shown)
+    ]
+
+
+def real_clip(path: Path, frames: int, size: tuple[int, int] | None = None) -> list[Planes]:
+    """The first frames of a file as 8-bit 4:2:0 planes, both sides cut to multiples of 4 (or scaled to `size`)."""
+    shown: list[Planes] = []
+    with av.open(str(path), "r") as container:
+        for frame in container.decode(video=0):
+            if len(shown) == frames:
+                break
+            width, height = size or (frame.width, frame.height)
+            frame = frame.reformat(width=width, height=height, format="yuv420p", interpolation="BICUBIC")
+            rows, columns = height // 4 * 4, width // 4 * 4
+            y, u, v = (
+                np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[: rows // s, : columns // s].copy()  # type: ignore[call-overload]
+                for p, s in zip(frame.planes, (1, 2, 2), strict=True)
+            )
+            shown.append((y, u, v))
+    return shown

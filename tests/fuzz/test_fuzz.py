@@ -1,0 +1,34 @@
+"""A short run of the fuzzer; `python -m benchmarks.fuzz --cases 5000` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import fuzz
+from tests.fuzz.mutate import mutate
+from tests.fuzz.seeds import MEDIA, make_seeds
+
+CASES = 100
+
+
+def test_mutations_are_deterministic_and_change_the_input() -> None:
+    data = bytes(range(256)) * 8
+    assert mutate(data, 5) == mutate(data, 5)
+    assert sum(mutate(data, n) != data for n in range(200)) > 190
+
+
+def test_the_corpus_has_every_kind(tmp_path: Path) -> None:
+    seeds = make_seeds(tmp_path / "seeds")
+    assert {s.kind for s in seeds} == {"media", "vocabulary", "profile", "lake"}
+    assert sum(s.kind == "media" for s in seeds) >= len(MEDIA) - 2
+    assert all(s.data for s in seeds)
+
+
+@pytest.mark.slow
+def test_mutated_inputs_end_well_or_in_a_typed_error() -> None:
+    report = fuzz(first=100_000, cases=CASES)
+    assert report.cases == CASES
+    assert report.findings == []
+    assert report.ended["ok"] > 5 and len(report.ended) > 3
