@@ -67,7 +67,7 @@ def clipping(programme: Programme, share: float, rng: np.random.Generator) -> tu
     at = np.flatnonzero((high[:, 2:] & high[:, 1:-1] & high[:, :-2]).any(axis=0))  # runs of three
     if not at.size:
         return programme, []
-    parts = np.split(at, np.flatnonzero(np.diff(at) > 1.1 * RATE) + 1)
+    parts = np.split(at, np.flatnonzero(np.diff(at) > 1.2 * RATE) + 1)
     return out, [(event[0] + p[0] / RATE, event[0] + p[-1] / RATE) for p in parts]
 
 
@@ -95,11 +95,12 @@ def missing_channel(programme: Programme, seconds: float, rng: np.random.Generat
     out, part, event = _stretch(programme, seconds, rng)
     lost = int(rng.integers(2))
     out[lost, part] = 0
-    steps = out[1 - lost, part][: (part.stop - part.start) // 2400 * 2400].reshape(-1, 2400)
+    step = RATE // 4
+    steps = out[1 - lost, part][: (part.stop - part.start) // step * step].reshape(-1, step)
     at = np.flatnonzero(steps.std(axis=1) > 10 ** (-50 / 20))
-    if at.size * 0.05 < 2.0:
+    if at.size / 4 < 2.0:
         return programme, []
-    return out, [(event[0] + at[0] * 0.05, event[0] + (at[-1] + 1) * 0.05)]
+    return out, [(event[0] + at[0] / 4, event[0] + (at[-1] + 1) / 4)]
 
 
 def dual_mono(programme: Programme, seconds: float, rng: np.random.Generator) -> tuple[Programme, list[Event]]:

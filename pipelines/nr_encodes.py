@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mediaml.errors import InvalidValue
@@ -101,45 +102,38 @@ def read(path: Path) -> Encode:
     )
 
 
-def read_all(data: Path, part: str) -> list[Encode]:
-    """All encodes of a part, by name. Raises InvalidValue where there are none."""
-    found = [read(p) for p in sorted(data.glob(f"{part}-*.npz"))]
-    if not found:
+def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
+    """All encodes of a part, by name, and what `measured` gives for each, kept in a file beside them.
+
+    Raises InvalidValue where there are none.
+    """
+    encodes = [read(p) for p in sorted(data.glob(f"{part}-*.npz"))]
+    if not encodes:
         raise InvalidValue(f"{data} holds no encodes of the part {part!r}; run: python -m pipelines.nr_data {data}")
-    return found
-
-
-def random_fragments(encode: Encode, picture: int, count: int, rng: np.random.Generator) -> Tensor:
-    """(count, 6, 48, 48) from random even places of one picture, half of them mirrored."""
-    planes = encode.picture(picture)
-    height, width = planes.size
-    corners = [
-        (2 * int(rng.integers(0, max(1, (height - 96) // 2 + 1))), 2 * int(rng.integers(0, max(1, (width - 96) // 2 + 1))))
-        for _ in range(count)
-    ]
-    found = fragments(planes, "limited", corners)[0]
-    # mirroring swaps luma's left and right phases
-    return found.flip(-1)[:, [1, 0, 3, 2, 4, 5]] if rng.random() < 0.5 else found
+    kept = data / f"measured-{part}.safetensors"
+    known = load_file(kept) if kept.is_file() else {}
+    fresh = {e.name: measured(e) for e in encodes if e.name not in known}
+    if fresh:
+        save_file(known | fresh, kept)
+    return encodes, [(fresh if e.name in fresh else known)[e.name] for e in encodes]
 
 
 @torch.inference_mode()
-def looks(net: MediamlNr, encodes: Sequence[Encode]) -> list[Tensor]:
-    """(3, 144) an encode: the part of a prediction that facts and size do not touch."""
-    found = []
-    for encode in encodes:
-        corners = grid_corners(*encode.planes.size)
-        found.append(net.look(fragments(encode.planes, "limited", corners)))
-    return found
+def measured(encode: Encode) -> Tensor:
+    """(3, 12, 524): the statistics of the fragments of the pictures looked at."""
+    luma, chroma = fragments(encode.planes, "limited")
+    return statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2]).clone()
 
 
 @torch.inference_mode()
 def predictions(
-    net: MediamlNr, seen: Sequence[Tensor], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
+    net: MediamlNr, found: Sequence[Tensor], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
 ) -> list[Prediction]:
-    """For the pictures looked at of each encode, at the source's size or at its own; without facts all are unknown."""
-    found = []
-    for look, encode in zip(seen, encodes, strict=True):
-        stated = encode.facts() if facts else torch.full((len(look), encode.facts().shape[1]), math.nan)
-        scale = torch.full((len(look),), 1.0 if own_size else encode.scale)
-        found.append(net.judge(look, stated, scale))
-    return found
+    """For the pictures looked at of each encode, from what `measured` gave, at the source's size or at the encode's own; without
+    facts all of them are unknown."""
+    predicted = []
+    for pictures, encode in zip(found, encodes, strict=True):
+        stated = encode.facts() if facts else torch.full_like(encode.facts(), math.nan)
+        scale = torch.full((len(pictures),), 1.0 if own_size else encode.scale)
+        predicted.append(net(pictures, stated, scale))
+    return predicted

@@ -16,101 +16,102 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mediaml.nets.mediaml_nr import Calibration, MediamlNr, Prediction, save
-from pipelines.nr_encodes import Encode, looks, predictions, random_fragments, read_all
+from pipelines.nr_encodes import Encode, predictions, read_all
 
-SOURCES, PER_SOURCE, FRAGMENTS = 8, 4, 3  # of one step
+SOURCES, PER_SOURCE, FRAGMENTS = 12, 6, 6  # of one step
 COVERAGE = 0.95
 
 
-def batches(encodes: list[Encode], steps: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
-    """(fragments (32, 3, 6, 48, 48), facts (32, 10), scale (32,), VMAF (32,), source (32,)), `steps` times."""
-    by_group: dict[str, list[Encode]] = defaultdict(list)
-    for encode in encodes:
-        by_group[encode.group].append(encode)
-    names = sorted(by_group)
-    weights = np.sqrt([len(by_group[n]) for n in names])
-    for _ in range(steps):
-        rows = []
-        chosen = rng.choice(len(names), min(SOURCES, len(names)), replace=False, p=weights / weights.sum())
-        for source in chosen:
-            group = by_group[names[source]]
-            for i in rng.choice(len(group), PER_SOURCE, replace=len(group) < PER_SOURCE):
-                rows.append((*example(group[i], rng), torch.tensor(int(source))))
-        yield tuple(torch.stack(column) for column in zip(*rows, strict=True))
+class Examples:
+    """All encodes of a part as tensors: what one step draws from."""
 
+    def __init__(self, encodes: list[Encode], found: list[Tensor], device: torch.device) -> None:
+        lengths = np.geomspace(12, 250, 5)  # frames between key frames, which the clips are too short to show
+        self.statistics = torch.stack(found).to(device)  # (E, 3, 12, 524)
+        self.facts = torch.stack([torch.stack([e.facts(n) for n in lengths]) for e in encodes]).to(device)  # (E, 5, 3, 10)
+        self.vmaf = torch.stack([e.vmaf for e in encodes]).to(device)  # (E, 2, 3)
+        self.scale = torch.tensor([[e.scale, 1.0] for e in encodes]).to(device)  # (E, 2)
+        names = sorted({e.group for e in encodes})
+        self.groups = [torch.tensor([i for i, e in enumerate(encodes) if e.group == name]) for name in names]
 
-def example(encode: Encode, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A random picture of an encode: fragments, facts with some left out, scale, VMAF."""
-    picture, own_size = int(rng.integers(3)), bool(rng.random() < 0.35)
-    facts = encode.facts(math.exp(rng.uniform(math.log(12), math.log(250))))[picture].clone()
-    luck = rng.random()
-    if luck < 0.2:
-        facts[:] = math.nan
-    elif luck < 0.4:  # what HEVC and AV1 give
-        facts[[0, 1, 8]] = math.nan
-    if rng.random() < 0.15:
-        facts[7] = math.nan
-    scale = torch.tensor(1.0 if own_size else encode.scale)
-    return random_fragments(encode, picture, FRAGMENTS, rng), facts, scale, encode.vmaf[int(own_size), picture]
+    def draw(self, rng: torch.Generator) -> tuple[Tensor, ...]:
+        """(statistics (B, 6, 524), facts (B, 10), scale (B,), VMAF (B,), source (B,)) of one step."""
+        sources = torch.randperm(len(self.groups), generator=rng)[:SOURCES]
+        picks = [self.groups[s][torch.randint(len(self.groups[s]), (PER_SOURCE,), generator=rng)] for s in sources.tolist()]
+        encode, source = torch.cat(picks), sources.repeat_interleave(PER_SOURCE)
+        many = len(encode)
+        picture = torch.randint(3, (many,), generator=rng)
+        own = (torch.rand(many, generator=rng) < 0.35).long()
+        places = torch.rand(many, 12, generator=rng).argsort(dim=1)[:, :FRAGMENTS]
+        facts = self.facts[encode, torch.randint(5, (many,), generator=rng), picture].clone()
+        luck = torch.rand(many, 2, generator=rng)
+        facts[luck[:, 0] < 0.15] = math.nan
+        facts[(luck[:, 0] < 0.35)[:, None] & torch.tensor([i in (0, 1, 8) for i in range(10)])] = math.nan  # as HEVC and AV1
+        facts[luck[:, 1] < 0.3, 7] = math.nan  # a codec whose generation is not known
+        statistics = self.statistics[encode[:, None], picture[:, None], places]
+        return statistics, facts, self.scale[encode, own], self.vmaf[encode, own, picture], source
 
 
 def loss_of(predicted: Prediction, vmaf: Tensor, source: Tensor) -> Tensor:
     """Huber on the quality, logistic ranking within a source, Laplace likelihood of the error under the spread."""
     error = (predicted.quality - vmaf).abs()
-    regression = F.huber_loss(predicted.quality, vmaf, delta=6.0) / 6.0
+    regression = F.huber_loss(predicted.quality, vmaf, delta=8.0) / 8.0
     apart = vmaf[:, None] - vmaf[None]
     pairs = (source[:, None] == source[None]) & (apart > 2)
     ranking = F.softplus(-(predicted.quality[:, None] - predicted.quality[None])[pairs] / 4).mean()
     likelihood = (error.detach() / predicted.spread + predicted.spread.log()).mean()
-    return regression + 2.0 * ranking + 0.3 * likelihood
+    return regression + ranking + 0.3 * likelihood
 
 
-def train(encodes: list[Encode], steps: int, device: torch.device, seed: int) -> MediamlNr:
+def train(examples: Examples, steps: int, device: torch.device, seed: int) -> MediamlNr:
     """A network after `steps` steps; its weights are averaged over the last ones."""
     torch.manual_seed(seed)
-    net = MediamlNr().to(device, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.1)
-    mean = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.97), use_buffers=True
-    )
+    rng = torch.Generator().manual_seed(seed)
+    net = MediamlNr().to(device).train()
+    flat = examples.statistics.flatten(0, 2)
+    net.centre.copy_(flat.mean(dim=0))
+    net.width.copy_(flat.std(dim=0) + 0.01)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.1)
+    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.995))
     began, shown = time.perf_counter(), 0.0
-    for step, batch in enumerate(batches(encodes, steps, np.random.default_rng(seed)), 1):
-        fragments, facts, scale, vmaf, source = (t.to(device) for t in batch)
-        predicted = net(fragments, facts, scale)
+    for step in range(1, steps + 1):
+        statistics, facts, scale, vmaf, source = (t.to(device) for t in examples.draw(rng))
+        statistics = statistics + 0.1 * net.width * torch.randn_like(statistics)
+        predicted = net(statistics, facts, scale)
         loss = loss_of(predicted, vmaf, source)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
         mean.update_parameters(net)
         off = float((predicted.quality - vmaf).detach().abs().mean())
-        shown = off if step == 1 else 0.95 * shown + 0.05 * off
-        if step % 20 == 0:
-            print(f"step {step}: loss {float(loss.detach()):.3f}, error {shown:.2f} points, {time.perf_counter() - began:.0f} s", flush=True)
+        shown = off if step == 1 else 0.98 * shown + 0.02 * off
+        if step % 200 == 0:
+            spent = time.perf_counter() - began
+            print(f"step {step}: loss {float(loss.detach()):.3f}, error {shown:.2f} points, {spent:.0f} s", flush=True)
     net.load_state_dict(mean.module.state_dict())
     return net.cpu().eval()
 
 
-def calibrate(net: MediamlNr, encodes: list[Encode]) -> Calibration:
+def calibrate(net: MediamlNr, encodes: list[Encode], found: list[Tensor]) -> Calibration:
     """Split-conformal factors from sources not trained on, normalised by the spread (Lei et al. 2018, section 5.2).
 
     Each source weighs the same, however many encodes it has: intervals are for new sources.
     """
-    seen = looks(net, encodes)
     pictures, clips = [], []
     for own_size in (False, True):
-        for encode, p in zip(encodes, predictions(net, seen, encodes, own_size=own_size), strict=True):
+        for encode, p in zip(encodes, predictions(net, found, encodes, own_size=own_size), strict=True):
             pictures += [(encode.group, float(e)) for e in (p.quality - encode.vmaf[int(own_size)]).abs() / p.spread]
             clips.append((encode.group, float((p.quality.mean() - encode.vmaf_clip[own_size]).abs() / p.spread.mean())))
     return Calibration(_quantile(pictures), _quantile(clips))
@@ -133,17 +134,18 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="the weights to be written")
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
-    parser.add_argument("--steps", type=int, default=420)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     settings = parser.parse_args()
     if settings.make:
         shared = ["--shared", str(settings.shared)] if settings.shared else []
         subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *shared], check=True)
-    encodes = read_all(settings.data, "train")
-    print(f"{len(encodes)} encodes of {len({e.group for e in encodes})} sources")
-    net = train(encodes, settings.steps, torch.device(settings.device), settings.seed)
-    calibration = calibrate(net, read_all(settings.data, "calibrate"))
+    encodes, found = read_all(settings.data, "train")
+    print(f"{len(encodes)} encodes of {len({e.group for e in encodes})} sources", flush=True)
+    device = torch.device(settings.device)
+    net = train(Examples(encodes, found, device), settings.steps, device, settings.seed)
+    calibration = calibrate(net, *read_all(settings.data, "calibrate"))
     save(settings.out, net, calibration)
     print(f"{settings.out}: {settings.out.stat().st_size} bytes; {calibration}; measure it: python -m benchmarks.no_reference")
 

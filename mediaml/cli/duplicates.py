@@ -26,7 +26,7 @@ def duplicates(
     """List media that show the same content re-encoded, cropped or trimmed, from stored vectors; nothing is decoded.
 
     "same": each covers the other; "part": one is a trim of the other; "shared": both hold the same stretch.
-    Byte-identical files are one media already. A mirrored copy is not found.
+    Byte-identical files are one media already.
 
     Exit codes: 0 all well (whether or not there are any), 2 bad use.
 

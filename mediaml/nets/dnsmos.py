@@ -30,7 +30,7 @@ class Dnsmos:
     def __init__(self, p835: Path, p808: Path) -> None:
         self._p835, self._p808 = OnnxSession(p835), OnnxSession(p808)
         self._window = torch.hann_window(_FFT, dtype=torch.float64)
-        self._bank = slaney_bank(_FFT // 2 + 1, _BANDS, SAMPLE_RATE / 2).double()
+        self._bank = slaney_bank(_FFT, _BANDS, SAMPLE_RATE).double()
 
     def __call__(self, samples: Tensor) -> NDArray[np.float64]:
         """(WINDOW,) -> (4,) in the order of `NAMES`. Shorter sound is repeated, as the authors do."""

@@ -82,8 +82,8 @@ def statistics(luma: Tensor, chroma: Tensor) -> Tensor:
     empty, mean and deviation of the blocks' levels. Then gradients at each of the 8 columns and rows of a block against
     their mean. Of chroma: mean log magnitude and emptiness of each band.
     """
-    both = _bands(chroma.flatten(0, 1)[:, None])[:, 1:].view(len(chroma), -1, *(_positions(chroma),) * 2)
-    both = both.view(len(chroma), 2, _BANDS, -1).transpose(1, 2).flatten(2).abs()
+    both = _bands(chroma.flatten(0, 1)[:, None])[:, 1:]  # (2 M, 63, h, w)
+    both = both.reshape(len(chroma), 2, _BANDS, -1).transpose(1, 2).flatten(2).abs()
     return torch.cat(
         [
             _luma_statistics(luma),
@@ -94,10 +94,6 @@ def statistics(luma: Tensor, chroma: Tensor) -> Tensor:
         ],
         dim=1,
     )
-
-
-def _positions(picture: Tensor) -> int:
-    return (picture.shape[-1] - _BLOCK) // _STEP + 1
 
 
 def _luma_statistics(luma: Tensor) -> Tensor:

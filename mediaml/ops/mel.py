@@ -39,13 +39,13 @@ def triangles_in_mel(bins: int, bands: int, nyquist: float, low: float, high: fl
     return torch.from_numpy(bank.astype(np.float32))
 
 
-def slaney_bank(bins: int, bands: int, nyquist: float, low: float = 0.0, high: float | None = None) -> Tensor:
-    """(bins, bands) float32: triangles that are straight in Hz between Slaney's mel points, each of unit area.
+def slaney_bank(fft: int, bands: int, sample_rate: float) -> Tensor:
+    """(fft // 2 + 1, bands) float32: triangles that are straight in Hz between Slaney's mel points, each of unit area.
 
-    As librosa's `filters.mel(htk=False, norm="slaney")`.
+    From 0 Hz to half the rate, as librosa's `filters.mel(htk=False, norm="slaney")`; bin k lies at k * sample_rate / fft Hz.
     """
-    points = slaney_hz(np.linspace(slaney_mel(low), slaney_mel(nyquist if high is None else high), bands + 2))
-    at = np.linspace(0.0, nyquist, bins)[:, None]
+    points = slaney_hz(np.linspace(slaney_mel(0.0), slaney_mel(sample_rate / 2), bands + 2))
+    at = (np.arange(fft // 2 + 1) * sample_rate / fft)[:, None]
     rising = (at - points[:-2]) / (points[1:-1] - points[:-2])
     falling = (points[2:] - at) / (points[2:] - points[1:-1])
     bank = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (points[2:] - points[:-2]))

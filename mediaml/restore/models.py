@@ -20,6 +20,7 @@ from mediaml.restore.checkpoint import load_checkpoint
 from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.luma import LumaEnlarger
 from mediaml.restore.rgb import RgbEnlarger
+from mediaml.weights.ncnn import read_ncnn
 
 SCALES = (2, 4)
 
@@ -99,7 +100,7 @@ def luma_enlarger(name: str, path: Path, scale: int, where: Where) -> LumaEnlarg
 def _compact(scale: int, where: Where) -> Enlarger:
     param, content = weights.resolve("realesrgan_animevideov3_x4_param"), weights.resolve("realesrgan_animevideov3_bin")
     net = SrvggCompact()
-    net.load_ncnn(weights.read_ncnn(param, content))
+    net.load_ncnn(read_ncnn(param, content))
     return _rgb("realesr-animevideov3", net, 4, scale, SrvggCompact.REACH, SrvggCompact.BYTES_PER_PIXEL, where)
 
 
@@ -107,7 +108,7 @@ def _rrdb(name: str, entry: str, blocks: int) -> Loader:
     def load(scale: int, where: Where) -> Enlarger:
         param, content = weights.resolve(f"{entry}_param"), weights.resolve(f"{entry}_bin")
         net = RrdbNet(blocks)
-        net.load_ncnn(weights.read_ncnn(param, content))
+        net.load_ncnn(read_ncnn(param, content))
         return _rgb(name, net, 4, scale, RrdbNet.REACH, RrdbNet.BYTES_PER_PIXEL, where)
 
     return load

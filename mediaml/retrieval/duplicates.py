@@ -2,8 +2,8 @@
 
 Two media match where the frames of one follow those of the other at one and the same distance in time: along a diagonal of
 the matrix of cosines, a run of frames that are all alike. That tells a trim (the run covers the shorter media) from two films
-with a similar shot. What it cannot tell: a mirrored picture from another one, a static picture's parts in time, and works
-that share a title sequence from copies (they are listed with the seconds that they share).
+with a similar shot. What it cannot tell: a mirrored copy from a plain one (the vectors hardly see the difference), where in a
+static picture a part lies, and works that share a title sequence from copies (they are listed with the seconds they share).
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from mediaml.tables.reader import literal
 from mediaml.tables.rows import decode_path
 
 Kind = Literal["same", "part", "shared"]
-ALIKE = 0.80  # cosine from which two frames may be the same picture (benchmarks/duplicates.py)
-RUN_ALIKE = 0.85  # mean cosine of a run
+ALIKE = 0.60  # cosine from which two frames may be the same picture (benchmarks/duplicates.py)
+RUN_ALIKE = 0.70  # mean cosine of a run
+STILL_ALIKE = 0.75  # of media with fewer frames than a run has: 1 of 53,628 pairs of unrelated pictures reached it
 COVERED = 0.6  # share of the shorter media that a run must cover to be a copy or a part
 SHORTEST_RUN = 3  # frames, unless the media is shorter
 SHARED_SECONDS = 5.0  # a shorter stretch in common of two longer works is not reported
-CANDIDATE = 0.80  # cosine of two shots from which their media are compared frame by frame
+CANDIDATE = 0.65  # cosine of two shots from which their media are compared frame by frame
 _BLOCK = 4096
 _GAP = 1  # frames below ALIKE that a run may step over
 
@@ -84,6 +85,8 @@ def compare(a: Track, b: Track, alike: float = ALIKE, run_alike: float = RUN_ALI
     cosines = a.values @ b.values.T
     shorter = min(cosines.shape)
     needed = min(SHORTEST_RUN, shorter)
+    if shorter < SHORTEST_RUN:
+        alike, run_alike = max(alike, STILL_ALIKE), max(run_alike, STILL_ALIKE)
     best: tuple[float, int, int, int] | None = None  # weight, offset in frames, first, last in a
     for shift in range(-(cosines.shape[0] - needed), cosines.shape[1] - needed + 1):
         diagonal = np.diagonal(cosines, shift)

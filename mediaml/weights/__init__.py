@@ -11,7 +11,6 @@ from pathlib import Path
 from mediaml.weights import pulling
 from mediaml.weights.catalogue import Catalogue, Verdict
 from mediaml.weights.manifest import WeightEntry
-from mediaml.weights.ncnn import read_ncnn
 from mediaml.weights.plain_pickle import read_plain_pickle
 from mediaml.weights.progress import Progress, Quiet, UnpinnedWeightWarning
 from mediaml.weights.pulling import Pulled
@@ -29,7 +28,6 @@ __all__ = [
     "entries",
     "identity_sha256",
     "pull",
-    "read_ncnn",
     "read_plain_pickle",
     "resolve",
     "store_root",

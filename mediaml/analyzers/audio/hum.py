@@ -50,9 +50,9 @@ class Hum(RunAnalyzer):
         kinds=("hum",),
     )
 
-    def __init__(self, prominence_db: float = 12.0, minimum_seconds: int = 4, minimum_dbfs: float = -66.0) -> None:
+    def __init__(self, prominence_db: float = 10.0, minimum_seconds: int = 4, minimum_dbfs: float = -66.0) -> None:
         if not 3 <= prominence_db <= 60:
-            raise InvalidValue(f"prominence_db {prominence_db} must lie in [3, 60], e.g. 12")
+            raise InvalidValue(f"prominence_db {prominence_db} must lie in [3, 60], e.g. 10")
         if minimum_seconds < 3:
             raise InvalidValue(f"minimum_seconds {minimum_seconds} must be at least 3: hum is what stays")
         self.prominence_db, self.minimum_seconds, self.minimum_dbfs = prominence_db, minimum_seconds, minimum_dbfs
@@ -108,7 +108,7 @@ class Hum(RunAnalyzer):
         for row, mains in enumerate(_MAINS_HZ):
             low = stands_out[:, row, :3].sum(axis=1) >= 1  # one of the first three must be there
             flags = (counts[:, row] >= 3) & loud[:, row] & best[:, row] & low
-            for start, stop in flagged_spans(flags.tolist(), join=1, minimum=self.minimum_seconds - 1):
+            for start, stop in flagged_spans(flags.tolist(), join=2, minimum=self.minimum_seconds - 1):
                 self._report(mains, level[start:stop, row], start, stop, counts[start:stop, row])
 
     def _report(self, mains: int, level: np.ndarray, start: int, stop: int, counts: np.ndarray) -> None:
@@ -116,7 +116,7 @@ class Hum(RunAnalyzer):
         severity = (dbfs - _NO_SEVERITY_DBFS) / (_FULL_SEVERITY_DBFS - _NO_SEVERITY_DBFS)
         confidence = min(1.0, 0.5 + 0.1 * float(np.median(counts)))
         message = f"{mains} Hz hum at {dbfs:.0f} dBFS with {int(np.median(counts))} harmonics"
-        self.find("hum", start + 0.5, stop + 0.5, severity, message, confidence)
+        self.find("hum", start + 0.25, stop + 0.75, severity, message, confidence)
         self._values.append((mains, dbfs))
 
     def rows(self) -> Mapping[Table, Mapping[str, list]]:
