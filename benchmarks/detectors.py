@@ -77,11 +77,12 @@ def f1_table(faults: Sequence[Fault], clips: Sequence[Clip], folder: Path, *, ve
     )
     print("|---|---|---|---|---|---|---|---|")
     for fault in faults:
-        scores = score(fault, clips, folder, verbose=verbose)
+        chosen = [c for c in clips if not fault.needs & c.lacks]
+        scores = score(fault, chosen, folder, verbose=verbose)
         f1 = " | ".join(f"{scores[s].f1:.3f}" for s in SEVERITIES)
         counts = ", ".join(f"{scores[s].hits}/{scores[s].hits + scores[s].misses}" for s in SEVERITIES)
         false = max(scores[s].false_alarms for s in SEVERITIES)
-        print(f"| {fault.name} | {fault.analyzer} | {f1} | {counts} | {false} | {len(clips)} |", flush=True)
+        print(f"| {fault.name} | {fault.analyzer} | {f1} | {counts} | {false} | {len(chosen)} |", flush=True)
 
 
 def clean_files(data: Path) -> list[Path]:
@@ -190,7 +191,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDIAML_SHARED_DATA", "../shared/data")))
     parser.add_argument("--split", choices=["tuning", "held out"], default="held out")
     parser.add_argument("--only", default="", help="names of faults, comma-separated")
-    parser.add_argument("--films", type=int, default=5, help="real clips to inject faults into")
+    parser.add_argument("--films", type=int, default=6, help="real clips to inject faults into")
     parser.add_argument(
         "--photographs", type=int, default=5, help="photographs under a moving camera to inject faults into"
     )

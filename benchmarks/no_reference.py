@@ -19,14 +19,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.quality_nr.brisque import Brisque
 from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds
 from mediaml.frames import Colour, FrameBatch
-from mediaml.nets.mediaml_nr import Calibration, MediamlNr, load
+from mediaml.nets.mediaml_nr import Calibration, MediamlNr, interval, load
 from pipelines.nr_data import TRAIN_SCALES
-from pipelines.nr_encodes import Encode, looks, predictions, read_all
+from pipelines.nr_encodes import Encode, predictions, read_all
 
 Floats = NDArray[np.float64]
 BOOTSTRAPS = 1000
@@ -164,18 +165,18 @@ def table(rows: dict[str, tuple[Floats, Floats, list[Encode]]]) -> None:
 
 
 def print_coverage(
-    net: MediamlNr, calibration: Calibration, seen: Sequence[torch.Tensor], test: Sequence[Encode]
+    net: MediamlNr, calibration: Calibration, found: Sequence[Tensor], test: Sequence[Encode]
 ) -> None:
     """How often the intervals hold the truth: of clips and of single pictures, at both sizes, over the subsets."""
     print("\n| 95 % intervals | of clips | of pictures | mean width of clips' |\n|---|---|---|---|")
     for own_size in (False, True):
-        found = predictions(net, seen, test, own_size=own_size)
+        predicted = predictions(net, found, test, own_size=own_size)
         inside, single, width = [], [], []
-        for p, encode in zip(found, test, strict=True):
-            low, high = calibration.interval(p.quality.mean(), p.spread.mean(), calibration.clip)
+        for p, encode in zip(predicted, test, strict=True):
+            low, high = interval(p.quality.mean(), p.spread.mean(), calibration.clip)
             inside.append(float(low <= encode.vmaf_clip[own_size] <= high))
             width.append(float(high - low))
-            low, high = calibration.interval(*p, calibration.picture)
+            low, high = interval(*p, calibration.picture)
             label = encode.vmaf[int(own_size)]
             single.append(float(((low <= label) & (label <= high)).float().mean()))
         for name, at in subsets(test).items():
@@ -192,19 +193,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
     settings = parser.parse_args()
     torch.set_num_threads(1)
-    train, test = read_all(settings.data, "train"), read_all(settings.data, "test")
+    train, test, found = read_all(settings.data, "train")[0], *read_all(settings.data, "test")
     truth = np.array([e.vmaf_clip[0] for e in test])
     for name, part in (("trained on", train), ("measured on", test)):
         print(f"{name} {len(part)} encodes of {len({e.group for e in part})} sources")
     net, calibration = load(settings.weights or weights.resolve("mediaml_nr"), torch.device("cpu"))
-    seen = looks(net, test)
-    ours = predictions(net, seen, test)
+    ours = predictions(net, found, test)
     model = np.array([float(p.quality.mean()) for p in ours])
-    blind = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, facts=False)])
+    blind = np.array([float(p.quality.mean()) for p in predictions(net, found, test, facts=False)])
     rows = {"mediaml_nr": (model, truth, test), "mediaml_nr, pixels alone": (blind, truth, test)}
     if not settings.quick:
         with torch.inference_mode():
-            rows |= {name: (found, truth, test) for name, found in fit_baselines(train, test).items()}
+            rows |= {name: (fitted, truth, test) for name, fitted in fit_baselines(train, test).items()}
     else:
         fitted = [quadratic([bits_features(e) for e in part]) for part in (train, test)]
         bits = ridge(fitted[0], np.array([e.vmaf_clip[0] for e in train]), fitted[1])
@@ -217,7 +217,7 @@ def main() -> None:
         parts["QP exported: mediaml_nr"] = (model[known], truth[known], [test[k] for k in known])
         parts["QP exported: QP alone"] = (rows["QP alone"][0][known], truth[known], [test[k] for k in known])
     table(parts)
-    print_coverage(net, calibration, seen, test)
+    print_coverage(net, calibration, found, test)
 
 
 if __name__ == "__main__":

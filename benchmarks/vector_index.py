@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSIONS, INTRINSIC, NEIGHBOURS = 512, 64, 10
+KINDS = ("IVF,SQ8", "IVF,SQfp16", "PQ256x4fs,Refine(SQfp16)", "IVF,PQ256x4fs,Refine(SQfp16)")
 Search = Callable[[NDArray[np.float32]], NDArray[np.int64]]
 
 
@@ -55,19 +56,22 @@ def report(name: str, build: float, size: float, search: Search, queries: NDArra
     found = [search(q[None])[0] for q in queries]
     spent = (time.process_time() - begin) / len(queries)
     recall = [len(set(f) & set(t)) / NEIGHBOURS for f, t in zip(found, truth, strict=True)]
+    kinds = f" (near {np.mean(recall[:50]):.4f}, between {np.mean(recall[50:]):.4f})" if len(recall) > 50 else ""
     print(
-        f"{name:<34} build {build:7.1f} CPU s  {size:7.0f} MB  {1e3 * spent:7.2f} CPU ms a query  "
-        f"recall@10 {np.mean(recall):.4f} (near {np.mean(recall[:50]):.4f}, between {np.mean(recall[50:]):.4f})",
+        f"{name:<44} build {build:7.1f} CPU s  {size:6.0f} MB  {1e3 * spent:7.2f} CPU ms a query  "
+        f"recall@10 {np.mean(recall):.4f}{kinds}",
         flush=True,
     )
 
 
-def faiss_rows(stored: NDArray[np.float32], queries: NDArray, truth: NDArray, folder: Path) -> None:
+def faiss_rows(
+    stored: NDArray[np.float32], queries: NDArray, truth: NDArray, folder: Path, kinds: Sequence[str]
+) -> None:
     import faiss  # pyright: ignore[reportMissingImports]
 
     faiss.omp_set_num_threads(1)
-    lists = int(4 * len(stored) ** 0.5) if len(stored) < 200_000 else 1024
-    for kind in (f"IVF{lists},SQ8", f"IVF{lists},SQfp16"):
+    lists = int(min(1024, 4 * len(stored) ** 0.5))
+    for kind in (k.replace("IVF,", f"IVF{lists},") for k in kinds):
         begin = time.process_time()
         index: Any = faiss.index_factory(DIMENSIONS, kind, faiss.METRIC_INNER_PRODUCT)
         sample = stored[:: max(1, len(stored) // (40 * lists))]
@@ -77,9 +81,14 @@ def faiss_rows(stored: NDArray[np.float32], queries: NDArray, truth: NDArray, fo
         built = time.process_time() - begin
         faiss.write_index(index, str(folder / "index"))
         size = (folder / "index").stat().st_size / 1e6
-        for probes in (8, 16, 32, 64, 128):
-            index.nprobe = probes
-            report(f"faiss {kind} nprobe {probes}", built, size, lambda q, i=index: i.search(q, 10)[1], queries, truth)
+        refined = "Refine" in kind
+        for probes in (8, 16, 32, 64, 128, 256, 512) if "IVF" in kind else (1,):
+            for factor in (10, 30, 100) if refined else (1,):
+                settings: Any = faiss.SearchParametersIVF(nprobe=probes) if "IVF" in kind else None
+                if refined:
+                    settings = faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=settings)
+                name = f"faiss {kind} nprobe {probes}" + (f" x{factor}" if refined else "")
+                report(name, built, size, lambda q, i=index, p=settings: i.search(q, 10, params=p)[1], queries, truth)
 
 
 def lance_rows(stored: NDArray[np.float32], queries: NDArray, truth: NDArray, folder: Path) -> None:
@@ -106,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=int, default=1_000_000)
     parser.add_argument("--lance", action="store_true")
+    parser.add_argument("--kinds", nargs="*", default=KINDS)
     options = parser.parse_args()
     stored, queries = vectors(options.vectors)
     print(f"{len(stored)} vectors of {DIMENSIONS}", flush=True)
@@ -114,7 +124,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.lance:
             lance_rows(stored, queries, truth, Path(folder))
-        faiss_rows(stored, queries, truth, Path(folder))
+        faiss_rows(stored, queries, truth, Path(folder), options.kinds)
 
 
 if __name__ == "__main__":

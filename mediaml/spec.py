@@ -33,6 +33,8 @@ class Table(StrEnum):
     EMBEDDINGS = "embeddings"  # one row a vector
     THUMBNAILS = "thumbnails"  # one row a small JPEG, for reports
     TAGS = "tags"  # one row a tag of a shot or a file; derived
+    TRANSCRIPTS = "transcripts"  # one row a stretch of spoken words
+    BOXES = "boxes"  # one row a thing found at a place in a picture: a face, an object, a line of text
 
 
 @dataclass(frozen=True, slots=True)

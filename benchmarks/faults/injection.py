@@ -63,6 +63,7 @@ class Fault:
     keeps      whether the offset of the spot's last frame stays for the rest of the file
     late       spot -> frames by which timestamps jump at its first frame, for the rest of the file
     tags       fields of the codec context for each severity: colour flags
+    needs      what a clip must not lack for the fault to show: see `Clip.lacks`
     """
 
     name: str
@@ -74,6 +75,7 @@ class Fault:
     keeps: bool = True
     late: Callable[[Spot], int] | None = None
     tags: tuple[dict[str, int], ...] = field(default=({}, {}, {}))
+    needs: frozenset[str] = frozenset()
 
 
 def spots(fault: Fault, severities: Sequence[str] = SEVERITIES, lead: float = LEAD_SECONDS) -> tuple[list[Spot], int]:

@@ -162,6 +162,7 @@ def _enlarged(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa
 
 _LONG = (2.5, 2.5, 2.5)
 _FULL = {"color_range": 2}
+_LEGAL = frozenset({"legal"})
 PICTORIAL = (
     Fault("blockiness", "blockiness", ("blockiness",), _LONG, _blocks),
     Fault("blur", "blur", ("blur",), _LONG, _blur),
@@ -169,12 +170,12 @@ PICTORIAL = (
     Fault("ringing", "ringing", ("ringing",), _LONG, _rings),
     Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over),
     Fault("under-exposure", "exposure", ("under_exposed",), _LONG, _under),
-    Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour),
-    Fault("clipped luma", "signal_levels", ("clipped_luma",), _LONG, _super_white),
+    Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL),
+    Fault("clipped luma", "signal_levels", ("clipped_luma",), _LONG, _super_white, needs=_LEGAL),
     Fault("colour bars", "leader", ("colour_bars",), (1.0, 2.0, 2.5), _colour_bars),
     Fault("slate", "leader", ("slate",), (1.6, 2.0, 2.5), _slate),
-    Fault("wrong matrix", "colour_flags", ("wrong_matrix",), None, _other_matrix),
-    Fault("full range in limited", "colour_flags", ("wrong_range",), None, _full_range),
-    Fault("limited range in full", "colour_flags", ("wrong_range",), None, tags=(_FULL, _FULL, _FULL)),
+    Fault("wrong matrix", "colour_flags", ("wrong_matrix",), None, _other_matrix, needs=_LEGAL),
+    Fault("full range in limited", "colour_flags", ("wrong_range",), None, _full_range, needs=_LEGAL),
+    Fault("limited range in full", "colour_flags", ("wrong_range",), None, tags=(_FULL, _FULL, _FULL), needs=_LEGAL),
     Fault("upscaled", "upscaled", ("upscaled",), None, _enlarged),
 )

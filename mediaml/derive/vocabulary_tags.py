@@ -153,9 +153,8 @@ class VocabularyTags(Derivation):
         if found.num_rows == 0:
             return Derived()
         scores = self.scores(matrix(found.column("vector")))
-        places = [
-            Scope(*place, slice(0)) for place in zip(*(found.column(n).to_pylist() for n in names[:-1]), strict=True)
-        ]
+        rows = zip(*(found.column(n).to_pylist() for n in names[:-1]), strict=True)
+        places = [Scope(media_id, scope, start, end, slice(0)) for media_id, scope, start, end in rows]
         tags = TagRows(self.vocabulary.id)
         by_media: dict[str, list[tuple[Scope, dict[str, float]]]] = {}
         for scope, row in zip(places, scores, strict=True):
@@ -205,5 +204,5 @@ class VocabularyTags(Derivation):
 UNKNOWN = "unknown"
 
 
-def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sigmoid(x: NDArray[Any]) -> NDArray[np.float32]:
     return (1 / (1 + np.exp(-np.clip(x, -60, 60)))).astype(np.float32)

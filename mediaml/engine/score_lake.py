@@ -52,7 +52,12 @@ def store(result: ScoreResult, lake_path: Path) -> Lake:
     against = known_identity(lake, result.reference)
     aligned, outside = result.plan.alignment is not None, result.backend != "mediaml"
     how = comparison(
-        result.distorted, result.reference, result.plan.form, aligned, against.media_id, "libvmaf" if outside else "mediaml"
+        result.distorted,
+        result.reference,
+        result.plan.form,
+        aligned,
+        against.media_id,
+        "libvmaf" if outside else "mediaml",
     )
     rows = [_analyzer_rows(r, result, how) for r in result.runners]
     rows.append(_pair_rows(result, against.media_id, how))
@@ -131,9 +136,7 @@ def _analyzer_rows(runner: Runner, result: ScoreResult, how: dict[str, Any]) -> 
             name = f"{column.name}_{pooling}"
             ends = " (percentiles count from the bad end)" if pooling.startswith("p") else ""
             about = f"{pooling} of {column.name} over the scored frames{ends} ({column.description})"
-            extra.append(
-                Column(name, "float64", column.unit, about, Table.FILES, nullable=True, better=column.better)
-            )
+            extra.append(Column(name, "float64", column.unit, about, Table.FILES, nullable=True, better=column.better))
             files[name] = [value]
     columns[Table.FILES] = (*columns.get(Table.FILES, ()), *extra)
     rows[Table.FILES] = files

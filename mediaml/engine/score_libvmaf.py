@@ -1,7 +1,7 @@
 """Hands an aligned pair to the libvmaf inside an ffmpeg: the same frames in the same form, the same columns out.
 
-The pictures go through one pipe, distorted and reference in turn, so any size and format passes and nothing is written to disk
-but libvmaf's log. The ffmpeg is a program of the user's: MEDIAML_FFMPEG, else the one on the PATH, else imageio-ffmpeg's.
+The pictures go through one pipe, distorted and reference in turn, so any size and format passes, and nothing but libvmaf's
+log is written to disk. The ffmpeg is a program of the user's: MEDIAML_FFMPEG, else the one on the PATH, else imageio-ffmpeg's.
 """
 
 from __future__ import annotations
@@ -218,9 +218,7 @@ def _escaped(path: Path) -> str:
     return re.sub(r"([\\:',\[\];])", r"\\\1", path.as_posix())
 
 
-def _runner(
-    cls: type[Analyzer], logged: Sequence[Mapping[str, Any]], numbers: list[Numbers], plan: PairPlan
-) -> Runner:
+def _runner(cls: type[Analyzer], logged: Sequence[Mapping[str, Any]], numbers: list[Numbers], plan: PairPlan) -> Runner:
     runner = Runner(cls())
     keys = [np.concatenate(part) for part in zip(*numbers, strict=True)] if numbers else [np.zeros(0)] * 2
     frames: dict[str, Any] = {"frame_index": keys[0], "pts_seconds": keys[1]}

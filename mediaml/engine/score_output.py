@@ -41,9 +41,7 @@ def score_dict(result: ScoreResult) -> dict[str, Any]:
             "frames_scored": result.frames_scored,
             **result.plan.to_dict(),
         },
-        "metrics": {
-            c.name: {"unit": c.unit, "description": c.description, "better": c.better} for c in result.columns
-        },
+        "metrics": {c.name: {"unit": c.unit, "description": c.description, "better": c.better} for c in result.columns},
         "backend": result.backend,
         "conventions": {r.spec.name: {"analyzer": r.spec.id, "source": r.spec.cite} for r in result.runners},
         "worst_frames": [

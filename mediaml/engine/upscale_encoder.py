@@ -17,7 +17,9 @@ from typing import BinaryIO, NamedTuple, cast
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
+from av.video.plane import VideoPlane
 from torch import Tensor
 
 from mediaml.decode.colour_names import MATRIX, PRIMARIES, TRANSFER
@@ -99,7 +101,7 @@ class SegmentWriter:
             configure(self._context, plan, colour, base)
             try:
                 self._context.open()
-            except (av.error.FFmpegError, ValueError) as error:
+            except (FFmpegError, ValueError) as error:
                 self._file.close()
                 raise _refused(plan, error) from error
 
@@ -124,7 +126,7 @@ class SegmentWriter:
     def _write(self, frame: av.VideoFrame | None) -> None:
         try:
             packets = self._context.encode(frame)
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             raise _refused(self._plan, error) from error
         for packet in packets:
             pts = int(packet.pts or 0)
@@ -150,7 +152,7 @@ def video_frame(planes: Planes, pixel_format: str) -> av.VideoFrame:
     return frame
 
 
-def _fill(target: av.video.plane.VideoPlane, plane: Tensor) -> None:
+def _fill(target: VideoPlane, plane: Tensor) -> None:
     pixels = plane[0, 0].cpu().contiguous().numpy()
     rows = np.frombuffer(target, np.uint8).reshape(target.height, target.line_size)  # type: ignore[arg-type]
     rows[:, : pixels.shape[1] * pixels.itemsize] = pixels.view(np.uint8)

@@ -154,5 +154,5 @@ def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
     while True:
         try:
             yield graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (BlockingIOError, EOFError):
             return

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream as AvVideoStream
 
@@ -20,8 +21,9 @@ from mediaml.engine.upscale_plan import UpscalePlan, container_format
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour
 
-
-_MOVIE_TIMESCALE = "90000"  # of edit lists, which say where a stream begins; FFmpeg's own milliseconds would move the sound
+_MOVIE_TIMESCALE = (
+    "90000"  # of edit lists, which say where a stream begins; FFmpeg's own milliseconds would move the sound
+)
 
 
 class Segments(NamedTuple):
@@ -84,7 +86,7 @@ def _copied(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> Stream:
         )
     try:
         copy = out.add_stream_from_template(stream, opaque=True)
-    except (ValueError, av.error.FFmpegError) as error:
+    except (ValueError, FFmpegError) as error:
         raise OutputUnwritable(f"{plan.out.name}: stream {stream.index} ({name}) cannot be copied: {error}") from error
     copy.metadata.update(stream.metadata)
     copy.disposition = stream.disposition
@@ -140,8 +142,7 @@ def _timed(segments: Segments) -> Iterator[tuple[CodedPacket, int]]:
     delay = max((_delay(path) for path in segments.paths), default=0)
     times = (pts for path in segments.paths for pts in sorted(p.pts for p in read_segment(path)))
     ahead: deque[int] = deque()
-    first = None
-    count = 0
+    first, step, count = None, 1, 0
     for path in segments.paths:
         for packet in read_segment(path):
             ahead.append(next(times))

@@ -1,4 +1,4 @@
-"""Detail loss at one scale on the CPU: what `adm` sums, in strips whose intermediate results stay in the processor's cache."""
+"""Detail loss at one scale on the CPU: what `adm` sums, in strips that stay in the processor's cache."""
 
 from __future__ import annotations
 

@@ -124,10 +124,11 @@ def _check(ref: Tensor, dist: Tensor, smallest: int) -> None:
         if t.ndim != 4 or t.shape[1] != 3 or not t.is_floating_point() or len(t) == 0:
             raise InvalidValue(f"{name} must be (N, 3, H, W) float in [0, 1], not {tuple(t.shape)} {t.dtype}")
         if min(t.shape[2:]) < smallest:
-            raise InvalidValue(f"{name} is {t.shape[3]}x{t.shape[2]}; this metric needs {smallest} pixels a side or more")
+            raise InvalidValue(
+                f"{name} is {t.shape[3]}x{t.shape[2]}; this metric needs {smallest} pixels a side or more"
+            )
         low, high = t.detach().aminmax()
         if not (low >= 0 and high <= 1):  # a NaN compares false
             raise InvalidValue(f"{name} has values in {low.item():g}..{high.item():g}; the range is 0..1 without NaN")
     if ref.shape != dist.shape:
         raise InvalidValue(f"ref is {tuple(ref.shape)}, dist {tuple(dist.shape)}; bring them to one size first")
-

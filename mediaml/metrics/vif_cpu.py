@@ -1,4 +1,4 @@
-"""VIF on the CPU: what `vif` computes, in strips whose intermediate results stay in the processor's cache and in one memory."""
+"""VIF on the CPU: what `vif` computes, in strips that stay in the processor's cache."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ class _Strip(NamedTuple):
 def halved(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     """(H, W) float, filtered and every second pixel of both directions kept: (H // 2, W // 2), in steps of 1/256."""
     h, w = x.shape
-    rows, columns = _decimating(h, tuple(t * STEP for t in taps), "rows", x.dtype), _decimating(w, taps, "columns", x.dtype)
+    rows, columns = (
+        _decimating(h, tuple(t * STEP for t in taps), "rows", x.dtype),
+        _decimating(w, taps, "columns", x.dtype),
+    )
     lines = make_nearest(rows.rows(x, x.new_empty(h // 2, w)))
     packed = make_nearest(columns.columns(lines, x.new_empty(h // 2 * (w // 2)))).mul_(1 / STEP)
     return columns.unpacked(packed, x.new_empty(h // 2, w // 2))
 
 
-def information(
-    x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, rounded: bool
-) -> Tensor:
+def information(x: Tensor, y: Tensor, taps: tuple[float, ...], limits: Sequence[float], *, rounded: bool) -> Tensor:
     """(H, W) float pictures at one scale -> (L,) float64: the share of information kept, one a gain limit.
 
     `rounded`: with local means rounded to 1/256 between the two directions of the filter.

@@ -35,13 +35,17 @@ def transform(x: Tensor, scale: int) -> Bands:
     The second level's approximation and all of the coarser ones are float64; the rest is as x.
     """
     if x.device.type == "cpu" and not x.requires_grad:
-        levels = [_transform_banded(plane, scale) for plane in x[:, 0]]
-        return Bands(*(torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*levels, strict=True)))
+        low, detail = zip(*(_transform_banded(plane, scale) for plane in x[:, 0]), strict=True)
+        return Bands(_stacked(low), _stacked(detail))
     x = x.double() if scale else x
     first, second = _STEPS[scale]
     low, high = _halves(x, 2, first)
     (ll, lh), (hl, hh) = _halves(low, 3, second), _halves(high, 3, second)
     return Bands(ll, torch.cat([hl, lh, hh], dim=1))
+
+
+def _stacked(planes: tuple[Tensor, ...]) -> Tensor:
+    return planes[0][None] if len(planes) == 1 else torch.stack(planes)
 
 
 def nearest(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +30,7 @@ class _Convolution:
 
 
 def _vgg(first: int, *widths: int) -> tuple[_Convolution, ...]:
-    pairs = enumerate(zip(widths, widths[1:], strict=False))
-    return tuple(_Convolution(first + 2 * i, channels, 3, 1, 1) for i, channels in pairs)
+    return tuple(_Convolution(first + 2 * i, pair, 3, 1, 1) for i, pair in enumerate(pairwise(widths)))
 
 
 _STAGES: Mapping[BackboneName, tuple[tuple[_Convolution, ...], ...]] = {
@@ -89,7 +89,7 @@ class Stages:
         return self
 
     def __call__(self, x: Tensor, pool: Pool | None = None) -> list[Tensor]:
-        """(N, 3, H, W) normalised as the caller's metric wants -> after the last ReLU of each stage; `pool` replaces theirs."""
+        """(N, 3, H, W), normalised as the metric wants -> the maps after each stage's last ReLU; `pool` replaces its own."""
         found = []
         for number, stage in enumerate(_STAGES[self.name]):
             if number in _POOLED[self.name]:

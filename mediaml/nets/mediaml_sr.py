@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mediaml.errors import InvalidValue
 
 SLOPE = 0.1
+KNOTS = 11  # strengths for which a modulation is learnt
 CELL = 2  # input pixels a side of a cell
 _SUBPIXELS = (2 * CELL) ** 2  # output pixels a cell
 
@@ -32,6 +33,14 @@ class LinearBlock(nn.Module):
         self.project = nn.Parameter(torch.randn(channels_out, wide) / math.sqrt(wide))
         self.bias = nn.Parameter(torch.zeros(channels_out))
 
+    def start(self, *, zero: bool = False) -> None:
+        """As a convolution of half the usual variance plus the identity; or as zero."""
+        self.project.mul_(0.0 if zero else 0.7)
+        if not zero and self.project.shape[0] == self.expand.shape[1]:
+            share = self.expand.shape[0] // 2
+            middle = self.expand.shape[2] // 2
+            self.expand[:share, :, middle, middle] += torch.linalg.pinv(self.project[:, :share])
+
     def kernel(self) -> tuple[Tensor, Tensor]:
         """(out, in, k, k) and (out,): the plain convolution that this is."""
         return torch.einsum("ow,wihk->oihk", self.project, self.expand), self.bias
@@ -44,6 +53,15 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(channels_out, channels_in, size, size))
         self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def start(self, *, zero: bool = False) -> None:
+        """As a convolution of half the usual variance plus the identity; or as zero."""
+        if zero:
+            return
+        out, fan_in, size, _ = self.weight.shape
+        self.weight.normal_(std=0.7 / math.sqrt(fan_in * size * size))
+        if out == fan_in:
+            self.weight[:, :, size // 2, size // 2] += torch.eye(out)
 
     def kernel(self) -> tuple[Tensor, Tensor]:
         """(out, in, k, k) and (out,)."""
@@ -63,12 +81,11 @@ class MediamlSr(nn.Module):
         self.blocks = nn.ModuleList(
             PlainBlock(*size) if wide is None else LinearBlock(*size, wide=wide) for size in sizes
         )
-        self.shift = nn.Sequential(nn.Linear(1, 24), nn.LeakyReLU(SLOPE), nn.Linear(24, sum(s[1] for s in sizes)))
+        self.modulation = nn.Parameter(torch.zeros(KNOTS, 2 * sum(s[1] for s in sizes)))
         self.gate = nn.Conv2d(channels, _SUBPIXELS, 1)
         self.register_buffer("base", lanczos_kernel(), persistent=False)
         self.base: Tensor
-        if wide is not None:
-            self._start_as_lanczos()
+        self._start_as_lanczos()
 
     @property
     def reach(self) -> int:
@@ -87,18 +104,25 @@ class MediamlSr(nn.Module):
     def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:
         """(N, 4, h + 4, w + 4) -> (N, 16, h, w), gated."""
         blocks = self._blocks()
-        shifts = self.shift(strength[:, None].to(cells.dtype)).split([b.bias.shape[0] for b in blocks], dim=1)
-        x = F.leaky_relu_(_convolved(cells, blocks[0], shifts[0], padding=0), SLOPE)
-        for block, shift in zip(blocks[1:-1], shifts[1:-1], strict=True):
-            x = F.leaky_relu_(_convolved(x, block, shift), SLOPE)
-        return _convolved(x, blocks[-1], shifts[-1]) * torch.sigmoid(self.gate(x))
+        widths = [b.bias.shape[0] for b in blocks]
+        scales, shifts = (m.split(widths, dim=1) for m in self._modulation(strength.to(cells.dtype)).chunk(2, dim=1))
+        x = F.leaky_relu_(_convolved(cells, blocks[0], scales[0], shifts[0], padding=0), SLOPE)
+        for block, scale, shift in zip(blocks[1:-1], scales[1:-1], shifts[1:-1], strict=True):
+            x = F.leaky_relu_(_convolved(x, block, scale, shift), SLOPE)
+        return _convolved(x, blocks[-1], scales[-1], shifts[-1]) * torch.sigmoid(self.gate(x))
+
+    def _modulation(self, strength: Tensor) -> Tensor:
+        """(N,) -> (N, 2 * channels of all blocks): linear between the knots, which lie evenly in [0, 1]."""
+        place = strength.clamp(0, 1)[:, None] * (KNOTS - 1)
+        weight = (1 - (place - torch.arange(KNOTS, device=place.device, dtype=place.dtype)).abs()).clamp(min=0)
+        return weight @ self.modulation
 
     def collapsed(self) -> MediamlSr:
         """The plain net with the same values: what is saved, and what runs."""
         plain = MediamlSr(self.channels, self.depth)
-        plain.shift.load_state_dict(self.shift.state_dict())
         plain.gate.load_state_dict(self.gate.state_dict())
         with torch.no_grad():
+            plain.modulation.copy_(self.modulation)
             for mine, theirs in zip(self._blocks(), plain._blocks(), strict=True):
                 assert isinstance(theirs, PlainBlock)
                 weight, bias = mine.kernel()
@@ -112,23 +136,12 @@ class MediamlSr(nn.Module):
     def _start_as_lanczos(self) -> None:
         """Body convolutions begin near the identity, the residual at zero behind an open gate (noise would close it)."""
         with torch.no_grad():
-            for block in self._blocks()[1:-1]:
-                assert isinstance(block, LinearBlock)
-                block.project.mul_(0.5)
-                block.expand.mul_(0.5)
-                share = block.expand.shape[0] // 2
-                block.expand[:share, :, 1, 1] += torch.linalg.pinv(block.project[:, :share])
-            last = self._blocks()[-1]
-            assert isinstance(last, LinearBlock)
-            last.project.zero_()
+            for block in self._blocks()[:-1]:
+                block.start()
+            self._blocks()[-1].start(zero=True)
             nn.init.zeros_(self.gate.weight)
             assert self.gate.bias is not None
             nn.init.constant_(self.gate.bias, 2.0)
-            layers = [layer for layer in self.shift if isinstance(layer, nn.Linear)]
-            for layer in layers:
-                nn.init.normal_(layer.weight, std=0.1)
-                nn.init.zeros_(layer.bias)
-            layers[-1].weight[-_SUBPIXELS:] = 0
 
 
 def lanczos_x2(luma: Tensor) -> Tensor:
@@ -146,12 +159,14 @@ def _cells(luma: Tensor) -> Tensor:
     return cells.contiguous(memory_format=torch.channels_last) if luma.device.type == "cpu" else cells
 
 
-def _convolved(x: Tensor, block: LinearBlock | PlainBlock, shift: Tensor, padding: int = 1) -> Tensor:
-    """The block's convolution and (N, out) `shift`, which costs nothing as part of the bias where there is one frame."""
+def _convolved(x: Tensor, block: LinearBlock | PlainBlock, scale: Tensor, shift: Tensor, padding: int = 1) -> Tensor:
+    """The block's convolution, times 1 + `scale` (N, out), plus `shift` (N, out): part of the kernel where N is 1."""
     weight, bias = block.kernel()
     if len(shift) == 1:
-        return F.conv2d(x, weight, bias + shift[0], padding=padding)
-    return F.conv2d(x, weight, bias, padding=padding) + shift[:, :, None, None]
+        factor = 1 + scale[0]
+        return F.conv2d(x, weight * factor[:, None, None, None], bias * factor + shift[0], padding=padding)
+    convolved = F.conv2d(x, weight, bias, padding=padding)
+    return torch.addcmul(shift[:, :, None, None], convolved, 1 + scale[:, :, None, None])
 
 
 class StrengthEstimator(nn.Module):

@@ -92,7 +92,7 @@ def architecture(name: str, tag: str = "") -> Architecture:
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        found["model_cfg"]["vision_cfg"], found["model_cfg"]["text_cfg"], found["model_cfg"]["embed_dim"]
+        _ = [found["model_cfg"][part] for part in ("vision_cfg", "text_cfg", "embed_dim")]
     except OSError as error:
         raise InvalidValue(f"{printable(path)}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -90,7 +90,8 @@ def _verdicts(result: ScoreResult, limits: Sequence[Limit]) -> list[tuple[str, s
     for limit in limits:
         there = limit.column in result.pooled
         reached = score(result.pooled[limit.column].value(limit.method)) if there else "no score"
-        rows.append((f"{limit.method} of {limit.column}", f"{'at most' if limit.most else 'at least'} {limit.bound:g}", reached, limit not in short))
+        bound = f"{'at most' if limit.most else 'at least'} {limit.bound:g}"
+        rows.append((f"{limit.method} of {limit.column}", bound, reached, limit not in short))
     return rows
 
 

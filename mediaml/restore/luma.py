@@ -34,7 +34,8 @@ class LumaEnlarger(Enlarger):
     ) -> None:
         self.name, self.scale, self.device = name, 2**passes, device or torch.device("cpu")
         self._dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        self._net = net.eval().requires_grad_(False).to(self.device, self._dtype, memory_format=torch.channels_last)
+        self._net = net.eval().requires_grad_(False).to(self.device, self._dtype)
+        self._net = self._net.to(memory_format=torch.channels_last)
         self._estimator = estimator.eval().requires_grad_(False).to(self.device)
         self._passes, self._tile, self._workers = passes, tile, workers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,9 +52,7 @@ def load_model(name: str | os.PathLike[str], scale: int, where: Where) -> Enlarg
         return luma_enlarger(path.name, path, scale, where)
     if path.is_file():
         return load_checkpoint(path, scale, where.device, where.tile, where.workers)
-    near = difflib.get_close_matches(str(name), MODELS, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise UnknownName(f"model {str(name)!r} is neither a file nor one of {', '.join(MODELS)}{hint}")
+    raise UnknownName("model (nor is it a file)", str(name), MODELS)
 
 
 def _architecture(path: Path) -> str | None:

@@ -53,8 +53,8 @@ class RgbEnlarger(Enlarger):
         y, u, v = (p.round_().clamp_(0, peak) for p in rgb_to_yuv(shown, colour, planes.bit_depth))
         if planes.u is None or planes.v is None:
             return Planes(y.to(planes.y.dtype), None, None, planes.bit_depth)
-        size = [-(-a * b // c) for a, b, c in zip(y.shape[2:], planes.u.shape[2:], planes.size, strict=True)]
-        small: Callable[[Tensor], Tensor] = lambda p: F.adaptive_avg_pool2d(p, size).round_()  # noqa: E731
+        rows, columns = (-(-a * b // c) for a, b, c in zip(y.shape[2:], planes.u.shape[2:], planes.size, strict=True))
+        small: Callable[[Tensor], Tensor] = lambda p: F.adaptive_avg_pool2d(p, (rows, columns)).round_()  # noqa: E731
         return Planes(y.to(planes.y.dtype), small(u).to(planes.y.dtype), small(v).to(planes.y.dtype), planes.bit_depth)
 
     def rgb(self, frames: Tensor, strength: Tensor) -> Tensor:

@@ -102,8 +102,8 @@ def target_of(lake: Lake, space: Space, model: str | None = None) -> Target:
     own = model if model is not None and "@" in model else None
     net = text_tower(space.model, space.weights_sha256, own)
 
-    def texts(words: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
-        return net.texts(words, templates).numpy()
+    def encode(texts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
+        return net.texts(texts, templates).numpy()
 
     where = f"model = {literal(space.model)} AND weights_sha256 = {literal(space.weights_sha256)} AND scope <> 'frame'"
     found = lake.query(f"SELECT DISTINCT split_part(analyzer, '@', 1) AS name FROM embeddings WHERE {where}")  # noqa: S608
@@ -111,7 +111,7 @@ def target_of(lake: Lake, space: Space, model: str | None = None) -> Target:
     if not names:
         raise InvalidValue(f"the space {space.model} has no vectors of shots or files yet; run: mediaml derive LAKE")
     scale = float(net.model.logit_scale.detach().exp())
-    return Target("open_clip", names[0], space.model, (), texts, space.weights_sha256, scale)
+    return Target("open_clip", names[0], space.model, (), encode, space.weights_sha256, scale)
 
 
 def _warnings(vocabulary: Vocabulary, space: Space) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def _tree(where: str) -> Any:
             ).fetchone()
     except duckdb.Error as error:
         raise QueryError(f"--where {where!r} is not one SQL condition: {error}") from error
-    parsed = json.loads(found[0]) if found else {"error": True}
+    parsed: dict[str, Any] = json.loads(found[0]) if found else {"error": True}
     if parsed.get("error"):
         raise QueryError(
             f"--where {where!r} is not one SQL condition: {parsed.get('error_message', 'it does not parse')}"

@@ -21,7 +21,8 @@ from pipelines.sr_training.pairs import PATCH, Pairs
 Report = Callable[[int, float, MediamlSr], None]
 BATCH, CROP = 8, 48
 PEAK_RATE, LAST_RATE, WARM_UP = 1e-3, 1e-5, 200
-GATE_FROM, GATE_RATE = 0.4, 0.2  # share of the time before which the gate stays open; its rate as a share of the others'
+GATE_FROM, GATE_RATE = 0.25, 0.3  # share of the time before which the gate stays open; its rate as a share of the others'
+MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
 EMA = 0.999
 SAVE_SECONDS = 300
 SQUARES_FROM = 0.6  # share of the time after which the loss is the squared error instead of Charbonnier's
@@ -35,21 +36,25 @@ def train(
     *,
     channels: int,
     depth: int,
-    wide: int,
+    wide: int | None,
     report: Report,
+    start: MediamlSr | None = None,
     seed: int = 0,
 ) -> MediamlSr:
     """The averaged, collapsed net after `minutes` by the clock; `checkpoint` gets the same every five minutes.
 
-    The learning rate falls as a cosine of elapsed time, so a slower machine does fewer steps of the same schedule.
+    `start` goes on from the weights of a run before (plain, so `wide` must be None). The learning rate falls as a cosine of elapsed time, so a slower machine does fewer steps of the same schedule.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = MediamlSr(channels, depth, wide).to(memory_format=torch.channels_last)
+    if start is not None:
+        net.load_state_dict(start.state_dict())
     average = copy.deepcopy(net).requires_grad_(False)
     gate = list(net.gate.parameters())
-    others = [p for p in net.parameters() if all(p is not g for g in gate)]
-    optimizer = torch.optim.Adam([{"params": others}, {"params": gate}], lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
+    kernels = list(net.blocks.parameters())
+    groups = [{"params": kernels}, {"params": gate}, {"params": [net.modulation]}]
+    optimizer = torch.optim.Adam(groups, lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
     chance = sampling(pairs)
     started = saved = time.monotonic()
     step = 0
@@ -60,6 +65,7 @@ def train(
         # a gate that may close while the residual is still noise never opens again
         optimizer.param_groups[0]["lr"] = rate
         optimizer.param_groups[1]["lr"] = rate * GATE_RATE if share > GATE_FROM else 0.0
+        optimizer.param_groups[2]["lr"] = rate * MODULATION_RATE
         low, high, strength = _batch(pairs, chance, rng)
         shown = net(low, strength)
         loss = F.mse_loss(shown, high) * 30 if share > SQUARES_FROM else _charbonnier(shown, high)

@@ -13,8 +13,9 @@ from mediaml.spec import Column, Spec
 _WHITE = 250  # of 255: burnt out
 _BRIGHT = 180  # from here to white: the slopes around what is burnt out, which graphics on white do not have
 _OVER_SHARE, _SLOPE_SHARE = 0.2, 0.12
+_LARGE_SHARE, _LARGE_SLOPE_SHARE = 0.4, 0.05  # where much is burnt out, little slope is left
 _PEAK_PERCENTILE = 99.5
-_UNDER_PEAK, _UNDER_MEAN = 90.0, 32.0  # levels that an under-exposed picture stays below
+_UNDER_PEAK, _UNDER_MEAN = 90.0, 45.0  # levels that an under-exposed picture stays below
 _STRUCTURE = 6.0  # levels of spread between blocks: less is black, not under-exposed
 _JOIN_SECONDS = 0.5
 _OVER_SECONDS, _UNDER_SECONDS = 0.5, 1.5  # fades from and to black are dark for a second
@@ -23,9 +24,10 @@ _OVER_SECONDS, _UNDER_SECONDS = 0.5, 1.5  # fades from and to black are dark for
 class Exposure(Detector):
     """Judged on the luma of the 256x144 picture, 0..255.
 
-    kinds     "over_exposed": at least a fifth of the picture is burnt out (250 and above), amid bright slopes (180..249 on an
-              eighth of it), which white slides lack. "under_exposed": even the brightest half per cent stays below 90 and the
-              mean below 32 for 1.5 s, yet the picture is not black; lamps and highlights keep night scenes out
+    kinds     "over_exposed": at least a fifth of the picture is burnt out (250 and above), amid bright slopes (180..249 on
+              an eighth of it, or a twentieth where two fifths are burnt out), which white slides lack. "under_exposed":
+              even the brightest half per cent stays below 90 and the mean below 45 for 1.5 s, yet the picture is not
+              black; lamps and highlights keep night scenes out
     severity  over: by the share burnt out, 0.3 at a fifth to 1 at seven tenths; under: by the peak, 0.3 at 90 to 1 at 30
     """
 
@@ -64,7 +66,9 @@ class Exposure(Detector):
 
     def judge(self, track: Track) -> list[Finding]:
         burnt, peak = track["burnt_share"], track["peak_luma"]
-        over = (burnt >= _OVER_SHARE) & (track["slope_share"] >= _SLOPE_SHARE)
+        slope = track["slope_share"]
+        over = (burnt >= _OVER_SHARE) & (slope >= _SLOPE_SHARE)
+        over |= (burnt >= _LARGE_SHARE) & (slope >= _LARGE_SLOPE_SHARE)
         under = (peak <= _UNDER_PEAK) & (track["mean_luma"] <= _UNDER_MEAN) & (track["spread"] > _STRUCTURE)
         found = []
         for first, stop in track.spans(over, join=_JOIN_SECONDS, minimum=_OVER_SECONDS):

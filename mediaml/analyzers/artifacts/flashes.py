@@ -60,18 +60,18 @@ class Flashes(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         cells = linear_cells(batch)  # (N, 576, 3)
-        rates = np.zeros((4, len(batch)))
+        rates = np.zeros((6, len(batch)))
         for i, (at, picture) in enumerate(zip(batch.pts_seconds.tolist(), cells, strict=True)):
             for k, (signal, counter) in enumerate(zip((self._luminance, self._red), self._counts, strict=True)):
                 counter.push(at, *signal.changes(picture))
-                rates[2 * k, i], rates[2 * k + 1, i] = counter.flashes, counter.since
-        names = ("flash_rate", "since", "red_flash_rate", "red_since")
+                rates[3 * k : 3 * k + 3, i] = counter.flashes, counter.since, counter.latest
+        names = ("flash_rate", "since", "latest", "red_flash_rate", "red_since", "red_latest")
         return dict(zip(names, rates, strict=True))
 
     def judge(self, track: Track) -> list[Finding]:
         return [
-            *_judge(track, "flashes", track["flash_rate"], track["since"]),
-            *_judge(track, "red_flashes", track["red_flash_rate"], track["red_since"]),
+            *_judge(track, "flashes", track["flash_rate"], track["since"], track["latest"]),
+            *_judge(track, "red_flashes", track["red_flash_rate"], track["red_since"], track["red_latest"]),
         ]
 
 
@@ -180,27 +180,21 @@ class Counter:
         """When the oldest of them was, s; NaN for none."""
         return self._times[0] if self._times else np.nan
 
+    @property
+    def latest(self) -> float:
+        """When the last of them was, s; NaN for none."""
+        return self._times[-1] if self._times else np.nan
 
-def _judge(track: Track, kind: str, rate: NDArray[np.float64], since: NDArray[np.float64]) -> list[Finding]:
+
+def _judge(
+    track: Track, kind: str, rate: NDArray[np.float64], since: NDArray[np.float64], latest: NDArray[np.float64]
+) -> list[Finding]:
     found = []
     for first, stop in track.spans(rate > ALLOWED, join=1.0, minimum=0.0):
         worst = first + int(rate[first:stop].argmax())
-        # the window trails by a second: the last transition lies where the rate last rose
-        rises = np.flatnonzero(np.diff(rate[first - 1 if first else 0 : stop]) > 0)
-        last = first + int(rises[-1]) if len(rises) else stop - 1
+        start, end = float(since[first]), float(np.nanmax(latest[first:stop]))
         severity = 0.5 + 0.5 * ramp(rate[worst], ALLOWED, 10.0) + (0.2 if kind == "red_flashes" else 0.0)
         what = "flashes of saturated red" if kind == "red_flashes" else "flashes"
         message = f"{rate[worst]:g} {what} in one second over a quarter of the picture or more (limit {ALLOWED})"
-        start = float(since[first])
-        found.append(
-            Finding(
-                kind,
-                start,
-                max(float(track.end[min(last, stop - 1)]), start),
-                severity,
-                0.9,
-                track.start[worst],
-                message,
-            )
-        )
+        found.append(Finding(kind, start, end, severity, 0.9, track.start[worst], message))
     return found

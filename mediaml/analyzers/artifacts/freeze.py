@@ -18,6 +18,7 @@ _HELD = 2.5  # levels that any block may move away from the first frame of a fre
 _MOVING = 0.5  # levels of mean difference to the frame before that count as motion
 _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
+_CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _FULL_SEVERITY_SECONDS = 4.0
 
@@ -110,7 +111,9 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     start, end = track.start[first], track.end[stop - 1]
     seconds = end - start
     faded = bool(track["fade"][first : first + 2].any())
-    motion = float(change[first - 2 : first + 1].min()) if first >= 3 and not faded else 0.0
+    before = change[max(first - 3, 0) : first]
+    cut = first >= 3 and change[first] > max(_CUT, _CUT_TIMES * float(np.median(before)))
+    motion = float(change[first - 2 : first + 1].min()) if first >= 3 and not (faded or cut) else 0.0
     middle = (start + end) / 2
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
         resumes = stop < len(track) and change[stop] >= _MOVING

@@ -13,6 +13,7 @@ from mediaml.spec import Column, Spec
 _BLACK = 26  # of 255: no sample of a bar exceeds it (FFmpeg's cropdetect takes 24)
 _SMALLEST = 0.02  # share of the height or width that counts as a bar
 _CONTRAST = 8.0  # levels that the picture's first line must exceed the bar by, at its brightest in the span
+_FLAT = 3.0  # levels that a bar may brighten by towards the picture; a dark edge of a scene brightens more
 _MINIMUM_SECONDS = 1.0
 _SAME = 0.02  # share by which a bar may wander within one span
 
@@ -69,7 +70,8 @@ def _bars(lines: Bytes, means: NDArray[np.float32]) -> tuple[NDArray[np.float64]
     inside = np.minimum(count + 1, lines.shape[1] - 1)
     each = np.arange(len(lines))
     outside = means[each, np.maximum(count - 2, 0)]
-    contrast = np.where(count > 0, means[each, inside] - outside, 0.0)
+    flat = outside - means[:, 0] <= _FLAT
+    contrast = np.where((count > 0) & flat, means[each, inside] - outside, 0.0)
     nothing = ~bright.any(axis=1)
     share = count / lines.shape[1]
     share[nothing] = contrast[nothing] = np.nan

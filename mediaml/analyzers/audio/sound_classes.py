@@ -18,11 +18,12 @@ from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 STEP_SECONDS = 0.032  # one chunk of the voice detector
 _SILENT = 10 ** (-65 / 20)  # RMS of a step that holds neither voice nor music, whatever the networks say
-_SMOOTH = {"speech": 3, "singing": 31, "music": 63}  # steps that a mean runs over: music is what lasts
+_SMOOTH = {"speech": 3, "singing": 31, "music": 31}  # steps that a mean runs over: music is what lasts
+_UNDER_SPEECH = 0.6  # speech masks music for the network: this share of its probability is added to that of music
 RULES = {
-    "speech": Hysteresis(on=0.5, off=0.35, join=9, minimum=8),
+    "speech": Hysteresis(on=0.7, off=0.5, join=9, minimum=8),
     "singing": Hysteresis(on=0.55, off=0.4, join=16, minimum=31),
-    "music": Hysteresis(on=0.5, off=0.35, join=31, minimum=63),
+    "music": Hysteresis(on=0.85, off=0.7, join=31, minimum=63),
 }
 
 
@@ -30,9 +31,9 @@ class SoundClasses(RunAnalyzer):
     """Where somebody speaks, somebody sings, or music plays; the three may overlap, and each may be absent.
 
     Speech is the mean of two networks' probabilities: Silero VAD (32 ms) and FireRedVAD's classes (10 ms); singing and music
-    are the latter's alone. All are brought to steps of 32 ms, averaged over 0.1 s (speech), 1 s (singing), 2 s (music), and
-    turned into spans with hysteresis: gaps below 0.3 / 0.5 / 1 s are closed, spans below 0.25 / 1 / 2 s dropped. A step below
-    -65 dBFS RMS counts as nothing.
+    are the latter's alone. All are brought to steps of 32 ms, averaged over 0.1 s (speech) or 1 s, and turned into spans with
+    hysteresis: gaps below 0.3 / 0.5 / 1 s are closed, spans below 0.25 / 1 / 2 s dropped. Where somebody speaks, the bar for
+    music is lower. A step below -65 dBFS RMS counts as nothing.
 
     kinds    "speech", "singing", "music"; severity 0 (they are no faults), confidence the mean probability
     series   speech_probability, singing_probability, music_probability: mean probability of each second, for curves
@@ -90,7 +91,10 @@ class SoundClasses(RunAnalyzer):
         self._seconds += self.run_samples / self.rate
         values = self._merged()
         for column, name in enumerate(CLASSES):
-            smooth = _mean_over(values[:, column], _SMOOTH[name])
+            evidence = values[:, column]
+            if name == "music" and len(values):
+                evidence = evidence + _UNDER_SPEECH * _mean_over(values[:, 0], _SMOOTH[name]) * (evidence > 0)
+            smooth = _mean_over(evidence, _SMOOTH[name])
             for start, stop in RULES[name].spans(smooth) if smooth.size else ():
                 sure = float(values[start:stop, column].mean())
                 begin, end = start * STEP_SECONDS, stop * STEP_SECONDS

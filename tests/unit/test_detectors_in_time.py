@@ -1,0 +1,151 @@
+"""Black, freeze, letterbox, cadence, timing, exposure, leader: each sees its fault and leaves its look-alike alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mediaml.analyzers.artifacts.black import Black
+from mediaml.analyzers.artifacts.cadence import Cadence
+from mediaml.analyzers.artifacts.exposure import Exposure
+from mediaml.analyzers.artifacts.freeze import Freeze
+from mediaml.analyzers.artifacts.leader import Leader
+from mediaml.analyzers.artifacts.letterbox import Letterbox
+from mediaml.analyzers.artifacts.timing import Timing
+from tests.detecting import kinds, panning, small_spans
+
+
+def noisy(rgb: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(3)
+    return np.clip(rgb + rng.normal(0, sigma, rgb.shape), 0, 255).astype(np.uint8)
+
+
+def test_black_is_found_to_the_frame_and_a_dark_scene_is_not_black() -> None:
+    rgb = panning(50)
+    rgb[20:30] = noisy(np.zeros_like(rgb[20:30]) + 4, 1.0)
+    (found,) = small_spans(Black(), rgb)
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((0.8, 1.2))
+    assert found["confidence"] > 0.9
+    dark = (panning(50) * 0.08).astype(np.uint8)
+    assert dark.max() < 20 and small_spans(Black(), dark) == []
+
+
+def test_a_freeze_begins_in_motion_and_a_slide_is_a_still_picture() -> None:
+    frozen = panning(75, indices=[*range(30), *[29] * 25, *range(55, 75)])
+    (found,) = small_spans(Freeze(), frozen)
+    assert found["kind"] == "freeze"
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((29 / 25, 55 / 25))
+    slide = np.concatenate([panning(30), panning(40, seed=9, step=0.0), panning(30)])
+    (found,) = small_spans(Freeze(), slide)
+    assert found["kind"] == "still_picture"
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((30 / 25, 70 / 25))
+
+
+def test_a_dissolve_into_a_slide_is_no_freeze() -> None:
+    one, other = panning(1)[0].astype(float), panning(1, seed=9)[0].astype(float)
+    fade = [np.rint((1 - a) * one + a * other).astype(np.uint8) for a in np.linspace(0, 1, 21)]
+    rgb = np.stack([one.astype(np.uint8)] * 5 + fade + [other.astype(np.uint8)] * 40)
+    assert kinds(small_spans(Freeze(), rgb)) == ["still_picture"]
+
+
+def test_noise_on_a_still_scene_is_no_freeze() -> None:
+    still = np.concatenate([panning(10), noisy(panning(50, step=0.0), 2.0)])
+    assert small_spans(Freeze(), still) == []
+
+
+def test_bars_that_come_and_go() -> None:
+    rgb = panning(150)
+    rgb[50:100, :18] = rgb[50:100, -18:] = 0
+    (found,) = small_spans(Letterbox(), rgb)
+    assert found["kind"] == "letterbox" and found["severity"] > 0.5
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((2.0, 4.0))
+    rgb[:, :, :32] = rgb[:, :, -32:] = 0
+    assert sorted(kinds(small_spans(Letterbox(), rgb))) == ["letterbox", "pillarbox"]
+
+
+def test_a_dark_edge_is_no_bar() -> None:
+    rgb = panning(60).astype(np.float32)
+    rgb *= (
+        np.clip(np.linspace(0, 6, 144), 0, 1)[None, :, None, None]
+        * np.clip(np.linspace(6, 0, 144), 0, 1)[None, :, None, None]
+    )
+    assert small_spans(Letterbox(), rgb.astype(np.uint8)) == []
+
+
+def test_repeats_drops_and_patterns() -> None:
+    uneven = list(range(60))
+    for at in (20, 27, 31, 42):
+        uneven[at] = uneven[at - 1]
+    (found,) = small_spans(Cadence(), panning(60, indices=uneven))
+    assert found["kind"] == "repeated_frames"
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((20 / 25, 43 / 25))
+    film = [i - i // 5 for i in range(60)]
+    assert kinds(small_spans(Cadence(), panning(60, indices=film))) == ["pulldown"]
+    on_twos = [i - i % 2 for i in range(60)]
+    assert small_spans(Cadence(), panning(60, indices=on_twos)) == []
+    leap = [i + 3 * (i >= 30) for i in range(60)]
+    (found,) = small_spans(Cadence(), panning(60, indices=leap))
+    assert found["kind"] == "dropped_frames" and found["start_seconds"] == pytest.approx(30 / 25)
+    assert small_spans(Cadence(), panning(60)) == []
+
+
+def test_a_cut_is_no_leap() -> None:
+    cut = np.concatenate([panning(30), panning(30, seed=9)])
+    assert small_spans(Cadence(), cut) == []
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_timestamps(batch: int) -> None:
+    rgb = panning(60)
+    even = [i / 25 for i in range(60)]
+    assert small_spans(Timing(), rgb, pts=even, batch=batch) == []
+    gap = [t + 0.12 * (i >= 30) for i, t in enumerate(even)]
+    (found,) = small_spans(Timing(), rgb, pts=gap, batch=batch)
+    assert found["kind"] == "missing_frames" and found["message"].startswith("3 frames")
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((1.2, 1.32))
+    jump = [t + 5 * (i >= 30) for i, t in enumerate(even)]
+    assert kinds(small_spans(Timing(), rgb, pts=jump, batch=batch)) == ["timestamp_jump"]
+    varying = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.09, 60)).tolist()
+    assert small_spans(Timing(), rgb, pts=varying, batch=batch) == []
+
+
+def test_exposure() -> None:
+    rgb = panning(60)
+    over = np.clip(rgb * 2.4, 0, 255).astype(np.uint8)
+    assert kinds(small_spans(Exposure(), np.concatenate([rgb, over]))) == ["over_exposed"]
+    under = (rgb * 0.25).astype(np.uint8)
+    assert kinds(small_spans(Exposure(), under)) == ["under_exposed"]
+    night = under.copy()
+    night[:, 60:72, 100:120] = 240  # a lamp
+    assert small_spans(Exposure(), night) == []
+    slide = np.full_like(rgb, 255)
+    slide[:, 40:100, 60:200] = 30
+    assert small_spans(Exposure(), slide) == []
+
+
+def test_colour_bars_and_slates() -> None:
+    import cv2
+
+    bars = (
+        np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]], np.uint8)
+        * 191
+    )
+    rgb = panning(90)
+    rgb[20:45] = bars[np.arange(256) * 8 // 256]
+    slate = np.full((144, 256, 3), 20, np.uint8)
+    for line in range(5):
+        cv2.putText(
+            slate,
+            f"EPISODE {line} TAKE {3 * line}",
+            (20, 28 + 22 * line),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (230, 230, 230),
+        )
+    rgb[50:85] = slate
+    found = small_spans(Leader(), rgb)
+    assert kinds(found) == ["colour_bars", "slate"]
+    assert (found[0]["start_seconds"], found[0]["end_seconds"]) == pytest.approx((0.8, 1.8))
+    assert (found[1]["start_seconds"], found[1]["end_seconds"]) == pytest.approx((2.0, 3.4))
+    assert small_spans(Leader(), panning(60, step=0.0)) == []

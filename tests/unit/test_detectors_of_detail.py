@@ -1,0 +1,171 @@
+"""Combing, blockiness, blur, noise, ringing, levels, flags, upscaling: each sees its fault and leaves look-alikes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mediaml.analyzers.artifacts.blockiness import Blockiness
+from mediaml.analyzers.artifacts.blur import Blur, edge_sharpness
+from mediaml.analyzers.artifacts.colour_flags import ColourFlags
+from mediaml.analyzers.artifacts.combing import Combing, comb_share
+from mediaml.analyzers.artifacts.findings import Detector
+from mediaml.analyzers.artifacts.noise import Noise, noise_sigma
+from mediaml.analyzers.artifacts.ringing import Ringing
+from mediaml.analyzers.artifacts.signal_levels import SignalLevels
+from mediaml.analyzers.artifacts.upscaled import Upscaled, detail_share
+from tests.contract.inputs import clip, media_info
+from tests.detecting import LIMITED, kinds, native_spans, scene
+
+HEIGHT, WIDTH = 270, 480
+Luma = NDArray[np.uint8]
+
+
+def clean(index: int = 0) -> Luma:
+    """(270, 480) shapes with slightly soft edges and a little noise, as a camera gives them."""
+    x = 40 + 6 * index
+    window = cv2.GaussianBlur(scene(HEIGHT, WIDTH)[:, x : x + WIDTH], (0, 0), 0.6)
+    return np.clip(window + np.random.default_rng(index).normal(0, 0.7, window.shape), 16, 235).astype(np.uint8)
+
+
+def woven(index: int) -> Luma:
+    picture = clean(index)
+    picture[1::2] = clean(index + 1)[1::2]
+    return picture
+
+
+def blocky(index: int) -> Luma:
+    _, coded = cv2.imencode(".jpg", clean(index), [cv2.IMWRITE_JPEG_QUALITY, 6])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def blurred(index: int) -> Luma:
+    return np.asarray(cv2.GaussianBlur(clean(index), (0, 0), 3.0), np.uint8)
+
+
+def noisy(index: int) -> Luma:
+    return np.clip(clean(index) + np.random.default_rng(index).normal(0, 9, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
+
+
+def ringing(index: int) -> Luma:
+    low, lower = (
+        cv2.sepFilter2D(clean(index), cv2.CV_32F, taps, taps)
+        for taps in (c * np.sinc(c * np.arange(-20, 21)) for c in (0.5, 0.3))
+    )
+    return np.clip(low + 2.0 * (low - lower), 0, 255).astype(np.uint8)
+
+
+def enlarged(index: int) -> Luma:
+    small = cv2.resize(clean(index), (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("detector", "kind", "faulty"),
+    [
+        (Combing, "combing", woven),
+        (Blockiness, "blockiness", blocky),
+        (Blur, "blur", blurred),
+        (Noise, "noise", noisy),
+        (Ringing, "ringing", ringing),
+    ],
+    ids=["combing", "blockiness", "blur", "noise", "ringing"],
+)
+def test_the_fault_is_found_where_it_is(detector: type[Detector], kind: str, faulty: Callable[[int], Luma]) -> None:
+    pictures = [faulty(i) if 4 <= i < 9 else clean(i) for i in range(13)]
+    (found,) = native_spans(detector(), pictures)
+    assert found["kind"] == kind
+    assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((2.0, 4.5))
+    assert 2.0 <= found["evidence_seconds"] < 4.5
+    assert native_spans(detector(), [clean(i) for i in range(13)]) == []
+
+
+def test_stripes_are_not_combs_where_they_are_few_and_fields_agree() -> None:
+    stripes = clean()
+    stripes[100:104, 100:140] = np.array([60, 60, 160, 160], np.uint8)[:, None]
+    assert comb_share(stripes) < 0.001
+
+
+def test_an_interlaced_flag_is_told() -> None:
+    media = media_info(clip(3), None)
+    flagged = replace(media, video=(replace(media.video[0], field_order="tt"),))
+    found = native_spans(Combing(), [clean(i) for i in range(4)], media=flagged)
+    assert kinds(found) == ["interlaced"] and "top field" in found[0]["message"]
+
+
+def test_shallow_depth_of_field_is_not_defocus() -> None:
+    picture = blurred(0)
+    picture[80:180, 150:330] = clean()[80:180, 150:330]
+    assert native_spans(Blur(), [picture] * 4) == []
+
+
+@pytest.mark.parametrize(("sigma", "expected"), [(1.0, 0.68), (2.0, 0.40)])
+def test_sharpness_of_a_gaussian_edge(sigma: float, expected: float) -> None:
+    """The share of a Gaussian edge's rise within one pixel to each side, of that within four: from the error function."""
+    from math import erf, sqrt
+
+    edges = np.where((np.arange(WIDTH) // 60) % 2 == 0, 60.0, 190.0)
+    picture = cv2.GaussianBlur(np.tile(edges, (HEIGHT, 1)), (0, 0), sigma).round().astype(np.uint8)
+    assert erf(1 / sigma / sqrt(2)) / erf(4 / sigma / sqrt(2)) == pytest.approx(expected, abs=0.02)
+    assert edge_sharpness(picture) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0, 10.0])
+def test_noise_is_measured_in_levels(sigma: float) -> None:
+    flat = np.full((HEIGHT, WIDTH), 120.0) + np.random.default_rng(0).normal(0, sigma, (HEIGHT, WIDTH))
+    assert noise_sigma(np.clip(flat, 0, 255).astype(np.uint8)) == pytest.approx(sigma, rel=0.15)
+
+
+def test_upscaling_by_two_halves_the_detail() -> None:
+    assert detail_share(enlarged(0)) < 0.6 < detail_share(clean())
+    media = media_info(clip(3), None)
+    (found,) = native_spans(Upscaled(), [enlarged(i) for i in range(4)], media=media)
+    assert found["kind"] == "upscaled" and (found["start_seconds"], found["end_seconds"]) == pytest.approx(
+        (0, 2), abs=0.5
+    )
+    assert native_spans(Upscaled(), [clean(i) for i in range(4)], media=media) == []
+
+
+@pytest.mark.parametrize(
+    ("luma", "chroma", "expected"),
+    [
+        pytest.param(246, 128, [], id="246 is tolerated"),
+        pytest.param(247, 128, ["clipped_luma", "out_of_gamut"], id="247 is not"),
+        pytest.param(5, 128, [], id="5 is tolerated"),
+        pytest.param(4, 128, ["clipped_luma", "out_of_gamut"], id="4 is not"),
+        pytest.param(60, 200, ["out_of_gamut"], id="a colour that no RGB has"),
+    ],
+)
+def test_levels_of_r_103(luma: int, chroma: int, expected: list[str]) -> None:
+    picture = np.full((64, 96), luma, np.uint8)
+    assert sorted(kinds(native_spans(SignalLevels(), [picture] * 4, chroma=chroma))) == expected
+
+
+def test_one_per_cent_of_the_picture_is_tolerated() -> None:
+    picture = np.full((100, 100), 120, np.uint8)
+    picture[:10, :10] = 255
+    assert native_spans(SignalLevels(), [picture] * 4) == []
+    picture[:14, :10] = 255
+    assert "clipped_luma" in kinds(native_spans(SignalLevels(), [picture] * 4))
+
+
+def test_range_flags() -> None:
+    ramp = np.tile(np.linspace(0, 255, WIDTH), (HEIGHT, 1)).round().astype(np.uint8)
+    limited = np.tile(np.linspace(16, 235, WIDTH), (HEIGHT, 1)).round().astype(np.uint8)
+    full = replace(LIMITED, range="full")
+    assert kinds(native_spans(ColourFlags(), [ramp] * 4)) == ["wrong_range"]
+    assert kinds(native_spans(ColourFlags(), [limited] * 4)) == []
+    assert kinds(native_spans(ColourFlags(), [limited] * 4, colour=full)) == ["wrong_range"]
+    assert kinds(native_spans(ColourFlags(), [ramp] * 4, colour=full)) == []
+
+
+def test_flags_that_contradict_each_other() -> None:
+    media = media_info(clip(3), None)
+    odd = replace(media, video=(replace(media.video[0], transfer="smpte2084", primaries="bt709", bit_depth=8),))
+    (found,) = native_spans(ColourFlags(), [clean(i) for i in range(3)], media=odd)
+    assert found["kind"] == "inconsistent_flags" and "8 bits" in found["message"]
