@@ -156,7 +156,7 @@ FAULTS = (
     Fault("silence", "s", (0.6, 1.5, 4.0), silence),
     Fault("clipping", "share", (0.0005, 0.005, 0.05), clipping),
     Fault("true_peak_over", "dBTP", (-0.9, 0.0, 2.0), true_peak),
-    Fault("missing_channel", "s", (2.5, 4.0, 8.0), missing_channel, 0.6),
+    Fault("missing_channel", "s", (2.5, 4.0, 8.0), missing_channel, 1.1),
     Fault("dual_mono", "s", (4.0, 6.0, 9.0), dual_mono, 1.1),
     Fault("inverted_phase", "s", (4.0, 6.0, 9.0), inverted_phase, 1.1),
     Fault("dc_offset", "of full scale", (0.006, 0.02, 0.08), dc_offset, 1.0),

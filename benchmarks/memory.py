@@ -4,8 +4,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.memory --film --minutes 9  # the same at a twentieth of the length
     OMP_NUM_THREADS=1 python -m benchmarks.memory --files 10000       # ten thousand stills and clips, one worker
 
-The film is made by ffmpeg at a low frame rate, so that three hours of timeline cost the decoding of 21,600 frames; sound is at
-its full rate. Memory is the resident set of the process that analyses (bar for the film: 1.5 GB), sampled four times a second.
+The film is made by ffmpeg at a low frame rate, so that three hours of timeline cost the decoding of 21,600 frames; sound
+is at its full rate. Memory is the resident set of the process that analyses (bar for the film: 1.5 GB), sampled four times
+a second.
 """
 
 from __future__ import annotations

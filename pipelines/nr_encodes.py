@@ -16,8 +16,8 @@ from torch import Tensor
 from mediaml.errors import InvalidValue
 from mediaml.frames import Bitstream, Planes
 from mediaml.nets.mediaml_nr import MediamlNr, Prediction
-from mediaml.nets.nr_statistics import fragments, statistics
 from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_statistics import fragments, statistics
 from pipelines.nr_data import LOOKED_AT
 
 _CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
@@ -78,7 +78,9 @@ def read(path: Path) -> Encode:
         y, u, v = (torch.from_numpy(file[n])[:, None] for n in ("y", "u", "v"))
     at = list(LOOKED_AT)
     sizes, types = np.array(about["packet_bytes"]), np.array(about["picture_type"])
-    columns = {n: torch.tensor([about[n][i] for i in at], dtype=torch.float32) for n in ("packet_bytes", "qp", "qp_deviation")}
+    columns = {
+        n: torch.tensor([about[n][i] for i in at], dtype=torch.float32) for n in ("packet_bytes", "qp", "qp_deviation")
+    }
     coded = Bitstream(picture_type=torch.tensor(types[at], dtype=torch.uint8), **columns)
     labels = torch.tensor([[about[n][i] for i in at] for n in ("vmaf", "vmaf_own_size")])
     means = float(np.mean(about["vmaf"][1:])), float(np.mean(about["vmaf_own_size"][1:]))
@@ -129,8 +131,8 @@ def measured(encode: Encode) -> Tensor:
 def predictions(
     net: MediamlNr, found: Sequence[Tensor], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
 ) -> list[Prediction]:
-    """For the pictures looked at of each encode, from what `measured` gave, at the source's size or at the encode's own; without
-    facts all of them are unknown."""
+    """For the pictures looked at of each encode, from what `measured` gave, at the source's size or at the encode's
+    own; without facts all of them are unknown."""
     predicted = []
     for pictures, encode in zip(found, encodes, strict=True):
         stated = encode.facts() if facts else torch.full_like(encode.facts(), math.nan)

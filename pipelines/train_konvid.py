@@ -2,10 +2,10 @@
 
     python -m pipelines.train_konvid ../shared/data/ugc-mos -o weights/brisque_konvid.safetensors
 
-The features (36 a video, mean over its frames) and mean opinion scores (1 to 5) are those that the UGC-VQA study published
-(Tu et al. 2021, IEEE TIP 30). First cross-validation within each set as in the study: random splits into 80 and 20 %, settings
-chosen inside the 80; the median is reported, beside the study's own figure for BRISQUE with a support vector regression. Then
-training on all of KoNViD-1k and a test on YouTube-UGC, none of which was trained on.
+The features (36 a video, mean over its frames) and mean opinion scores (1 to 5) are those that the UGC-VQA study
+published (Tu et al. 2021, IEEE TIP 30). First cross-validation within each set as in the study: random splits into 80 and
+20 %, settings chosen inside the 80; the median is reported, beside the study's own figure for BRISQUE with a support
+vector regression. Then training on all of KoNViD-1k and a test on YouTube-UGC, none of which was trained on.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def main() -> None:
     settings = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(settings.seed)
-    sets = {"KoNViD-1k": read(settings.data, "KONVID_1K", "mos"), "YouTube-UGC": read(settings.data, "YOUTUBE_UGC", "MOSFull")}
+    sets = {
+        "KoNViD-1k": read(settings.data, "KONVID_1K", "mos"),
+        "YouTube-UGC": read(settings.data, "YOUTUBE_UGC", "MOSFull"),
+    }
     print("| trained on | measured on | videos | SRCC | PLCC | published, within the set |\n|---|---|---|---|---|---|")
     for name, (features, opinions) in sets.items():
         srcc, plcc, spread = cross_validated(features, opinions, settings.splits, rng)

@@ -1,11 +1,13 @@
-"""Trains mediaml_nr from nothing: makes encodes of known sources (nr_data.py), trains, calibrates its intervals, writes the weights.
+"""Trains mediaml_nr from nothing: makes encodes of known sources (nr_data.py), trains, calibrates its intervals, writes
+the weights.
 
     python -m pipelines.train_nr DATA -o weights/mediaml_nr.safetensors                     # encodes made before by nr_data
     python -m pipelines.train_nr DATA -o net.safetensors --make --shared ../shared/data     # makes them first
 
-The committed weights: `--steps 420 --seed 1`. On a GPU add `--device cuda --steps 6000`. Regression (Huber) on VMAF of the picture, at the source's size or
-at the encode's own, plus a ranking loss between encodes of one source, plus the likelihood of the error for the spread. Facts of the bitstream are
-left out at random, all or the quantiser alone, so that the network works without them.
+The committed weights: `--steps 420 --seed 1`. On a GPU add `--device cuda --steps 6000`. Regression (Huber) on VMAF of
+the picture, at the source's size or at the encode's own, plus a ranking loss between encodes of one source, plus the
+likelihood of the error for the spread. Facts of the bitstream are left out at random, all or the quantiser alone, so that
+the network works without them.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Examples:
     def __init__(self, encodes: list[Encode], found: list[Tensor], device: torch.device) -> None:
         lengths = np.geomspace(12, 250, 5)  # frames between key frames, which the clips are too short to show
         self.statistics = torch.stack(found).to(device)  # (E, 3, 12, 524)
-        self.facts = torch.stack([torch.stack([e.facts(n) for n in lengths]) for e in encodes]).to(device)  # (E, 5, 3, 10)
+        self.facts = torch.stack([torch.stack([e.facts(n) for n in lengths]) for e in encodes]).to(
+            device
+        )  # (E, 5, 3, 10)
         self.vmaf = torch.stack([e.vmaf for e in encodes]).to(device)  # (E, 2, 3)
         self.scale = torch.tensor([[e.scale, 1.0] for e in encodes]).to(device)  # (E, 2)
         names = sorted({e.group for e in encodes})
@@ -46,7 +50,9 @@ class Examples:
     def draw(self, rng: torch.Generator) -> tuple[Tensor, ...]:
         """(statistics (B, 6, 524), facts (B, 10), scale (B,), VMAF (B,), source (B,)) of one step."""
         sources = torch.randperm(len(self.groups), generator=rng)[:SOURCES]
-        picks = [self.groups[s][torch.randint(len(self.groups[s]), (PER_SOURCE,), generator=rng)] for s in sources.tolist()]
+        picks = [
+            self.groups[s][torch.randint(len(self.groups[s]), (PER_SOURCE,), generator=rng)] for s in sources.tolist()
+        ]
         encode, source = torch.cat(picks), sources.repeat_interleave(PER_SOURCE)
         many = len(encode)
         picture = torch.randint(3, (many,), generator=rng)
@@ -55,7 +61,9 @@ class Examples:
         facts = self.facts[encode, torch.randint(5, (many,), generator=rng), picture].clone()
         luck = torch.rand(many, 2, generator=rng)
         facts[luck[:, 0] < 0.15] = math.nan
-        facts[(luck[:, 0] < 0.35)[:, None] & torch.tensor([i in (0, 1, 8) for i in range(10)])] = math.nan  # as HEVC and AV1
+        facts[(luck[:, 0] < 0.35)[:, None] & torch.tensor([i in (0, 1, 8) for i in range(10)])] = (
+            math.nan
+        )  # as HEVC and AV1
         facts[luck[:, 1] < 0.3, 7] = math.nan  # a codec whose generation is not known
         statistics = self.statistics[encode[:, None], picture[:, None], places]
         return statistics, facts, self.scale[encode, own], self.vmaf[encode, own, picture], source
@@ -147,7 +155,9 @@ def main() -> None:
     net = train(Examples(encodes, found, device), settings.steps, device, settings.seed)
     calibration = calibrate(net, *read_all(settings.data, "calibrate"))
     save(settings.out, net, calibration)
-    print(f"{settings.out}: {settings.out.stat().st_size} bytes; {calibration}; measure it: python -m benchmarks.no_reference")
+    print(
+        f"{settings.out}: {settings.out.stat().st_size} bytes; {calibration}; measure it: python -m benchmarks.no_reference"
+    )
 
 
 if __name__ == "__main__":

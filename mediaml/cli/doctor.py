@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,12 +86,38 @@ def _gpu() -> Iterator[Finding]:
     import torch
 
     if torch.cuda.is_available():
-        yield Finding("gpu", "ok", f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda})")
+        yield _gpu_fits(torch.cuda.get_device_name(), torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
+        yield _hardware_decoder()
     elif shutil.which("nvidia-smi"):
-        advice = "the driver may be older than this torch build; compare `nvidia-smi` with torch.version.cuda"
-        yield Finding("gpu", "warning", "nvidia-smi is there, but torch finds no CUDA device", advice)
+        built = torch.version.cuda
+        found = "nvidia-smi is there, but torch finds no CUDA device" if built else "a GPU, but this torch is CPU-only"
+        advice = (
+            f"this torch was built for CUDA {built}, which the driver may be too old for: compare `nvidia-smi`"
+            if built
+            else "install torch from its CUDA index, or leave it: everything runs on the CPU"
+        )
+        yield Finding("gpu", "warning", found, advice)
     else:
         yield Finding("gpu", "ok", "none; everything runs on the CPU")
+
+
+def _gpu_fits(name: str, capability: tuple[int, int], architectures: Sequence[str]) -> Finding:
+    """Whether this torch has kernels for the GPU: of its major number, and no newer than it."""
+    major, minor = capability
+    pattern = re.compile(r"(?:sm|compute)_(\d+)(\d)[a-z]?")
+    built = [(int(m[1]), int(m[2])) for m in map(pattern.fullmatch, architectures) if m]
+    if any(a == major and b <= minor for a, b in built):
+        return Finding("gpu", "ok", f"{name} (compute capability {major}.{minor})")
+    found = f"{name} has compute capability {major}.{minor}; this torch has kernels for {', '.join(architectures)}"
+    return Finding("gpu", "error", found, "install a torch built for it, or run with --device cpu")
+
+
+def _hardware_decoder() -> Finding:
+    from av.codec.hwaccel import hwdevices_available
+
+    if "cuda" in hwdevices_available():
+        return Finding("hardware decoder", "ok", "FFmpeg has CUDA decoders (NVDEC)")
+    return Finding("hardware decoder", "warning", "FFmpeg has no CUDA decoders", "install PyAV from its wheel")
 
 
 def _decoders() -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaml.cli.console import errors_console, output_console, print_table
+from mediaml.cli.score_single import only_encode, refuse_pair_options, score_without_reference
 from mediaml.cli.score_sound import is_sound, score_sound
 from mediaml.errors import InvalidValue, printable
 
@@ -22,8 +23,13 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    encode: Annotated[
-        Path | None, typer.Argument(help="The distorted file, or a directory of them.", show_default=False)
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="With -r: the distorted file, or a directory of them. Without: files and directories to be judged alone.",
+            show_default=False,
+        ),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option("--reference", "-r", help="Its source, or a directory of sources (pairs by name).")
@@ -65,7 +71,9 @@ def score(
 ) -> None:
     """Score encodes against their sources: aligned in time, brought to one size, pooled, with the worst moments.
 
-    Exit codes: 0 all well, 1 a pair failed, 2 bad use, 3 a limit of --fail-under or --fail-over was missed.
+    Without a source: the quality that such a comparison would give is predicted, with its interval, and artifacts are found.
+
+    Exit codes: 0 all well, 1 a pair or file failed, 2 bad use, 3 a limit of --fail-under or --fail-over was missed.
 
     Percentiles count from the bad end: p5:vmaf is reached by 95 % of the frames, p5:cambi not exceeded by 95 %.
 
@@ -82,12 +90,22 @@ def score(
         mediaml score encodes/ -r sources/ --fail-under vmaf=93,p5:vmaf=85 --out lake/
 
         mediaml score dub.wav -r original.wav --metrics pesq,stoi,si_sdr_db
+
+        mediaml score upload.mp4 --html upload.html
+
+        mediaml score archive/ --fail-under nr=70,p5:nr=50 --csv moments.csv
     """
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
     from mediaml.engine.runner import limit_threads
     from mediaml.engine.score_pairs import ScoreSettings, exit_code
 
+    if files and reference is None and pairs is None:
+        refuse_pair_options(metrics=metrics, out=out, size=size, fail_over=fail_over, shots=shots)
+        score_without_reference(
+            files, json=json, csv=csv, parquet=parquet, html=html, fail_under=fail_under, device=device, quiet=quiet
+        )
+    encode = only_encode(files)
     if is_sound(encode, reference, metrics):
         if out is not None or html is not None or csv is not None or parquet is not None:
             raise InvalidValue(

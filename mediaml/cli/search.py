@@ -15,7 +15,7 @@ from mediaml.errors import InvalidValue, printable
 if TYPE_CHECKING:
     from mediaml.retrieval.search import SearchResult
 
-_COLUMNS = ("rank", "score", "path", "timecode", "start_seconds", "end_seconds", "scope", "media_id")
+_COLUMNS = ("rank", "score", "path", "timecode", "start_seconds", "end_seconds", "scope", "media_id", "picture_seconds")
 
 
 def register(app: typer.Typer) -> None:
@@ -129,6 +129,7 @@ def records(found: SearchResult) -> list[dict[str, Any]]:
             "end_seconds": h.end_seconds,
             "scope": h.scope,
             "media_id": h.media_id,
+            "picture_seconds": h.picture_seconds,
         }
         for h in found.hits
     ]

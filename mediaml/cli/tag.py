@@ -85,15 +85,15 @@ def _print_tags(lake: Path, vocabularies: list[str], top: int) -> None:
 
     if not top:
         return
-    rows = (
-        Lake.open(lake.expanduser())
-        .query(
-            "SELECT parse_filename(m.path) AS file, vocabulary, label, score, share_of_time FROM tags JOIN media m "  # noqa: S608
-            f"USING (media_id) WHERE scope = 'file' AND vocabulary IN ({', '.join(map(literal, vocabularies))}) "
-            f"ORDER BY score DESC, file, label LIMIT {int(top)}"
-        )
-        .to_pylist()
-    )
+    opened = Lake.open(lake.expanduser())
+    if "share_of_time" not in {c.name for c in opened.describe("tags")}:
+        output_console().print("No tag reached its threshold.", highlight=False)
+        return
+    rows = opened.query(
+        "SELECT parse_filename(m.path) AS file, vocabulary, label, score, share_of_time FROM tags JOIN media m "  # noqa: S608
+        f"USING (media_id) WHERE scope = 'file' AND vocabulary IN ({', '.join(map(literal, vocabularies))}) "
+        f"ORDER BY score DESC, file, label LIMIT {int(top)}"
+    ).to_pylist()
     if not rows:
         output_console().print("No tag reached its threshold.", highlight=False)
         return

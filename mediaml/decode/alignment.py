@@ -18,7 +18,7 @@ from mediaml.decode.alignment_facts import Cadence, cadence, count_faults, drop_
 from mediaml.decode.alignment_lag import expected_lags
 from mediaml.decode.alignment_path import Path, Track, correlation
 from mediaml.decode.alignment_path import find_path as find_any_path
-from mediaml.decode.alignment_signal import Signal, Window, read_signal, rewindowed
+from mediaml.decode.alignment_signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 
@@ -145,7 +145,9 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
 
 
 def _track(signal: Signal, window: Window) -> Track:
-    return Track(rewindowed(signal.luma(), window), signal.pts_seconds)
+    if window.differs(Window(), 1e-6):
+        return Track(rewindowed(signal.luma(), window), signal.pts_seconds)
+    return Track(signal.thumbs, signal.pts_seconds, signal.detail)
 
 
 def _similarity(distorted: Track, reference: Track, path: Path) -> float | None:
@@ -170,7 +172,7 @@ def _try_zooms(
             if across == down == 1.0 or (across != 1.0 and down != 1.0 and across != down):
                 continue
             window = Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2)
-            zoomed = Track(rewindowed(tracks[1].luma, window), tracks[1].pts_seconds)
+            zoomed = Track(rewindowed(_thumbs(tracks[1]), window), tracks[1].pts_seconds)
             tried = _similarity(few, zoomed, find_path(few, zoomed)) or 0.0
             if tried > best[3] + 0.01:
                 best = ((Window(), window), (tracks[0], zoomed), path, tried)
@@ -191,8 +193,8 @@ def _refuse_turned(distorted: Track, reference: Track, path: str) -> None:
         "turned by 90 degrees counter-clockwise": lambda a: np.rot90(a, -1, (1, 2)),
     }
     for what, turn in turns.items():
-        turned = turn(few.luma)
-        if turned.shape[1:] != few.luma.shape[1:]:
+        turned = turn(_thumbs(few))
+        if turned.shape[1:] != (HEIGHT, WIDTH):
             turned = _reshaped(turned)
         track = Track(np.ascontiguousarray(turned), few.pts_seconds)
         similar = _similarity(track, reference, find_path(track, reference))
@@ -248,7 +250,16 @@ def _alignment(
         level_offset=path.offset + 128 * (1 - path.gain),
     )
     times = distorted.pts_seconds, reference.pts_seconds
-    return Alignment(index, *times, path.distance, distorted.flat.std(1), summary, *windows)
+    return Alignment(index, *times, path.distance, _spread(distorted), summary, *windows)
+
+
+def _thumbs(track: Track) -> NDArray[np.float32]:
+    return track.luma().reshape(-1, HEIGHT, WIDTH)
+
+
+def _spread(track: Track) -> NDArray[np.float32]:
+    """(N,) standard deviation of each thumbnail, in codes."""
+    return np.concatenate([track.luma(slice(s, s + 1024)).std(1) for s in range(0, len(track), 1024)])
 
 
 def _clock_ratio(distorted: NDArray[np.float64], reference: NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import Lags, Path, Track, pair_distance
+from mediaml.decode.alignment_path import Lags, Path, Track, pair_distance, squared_differences
 
 _TELLING = 0.3  # noises by which a neighbour must fit worse
 _NEARBY = 31  # telling frames from which a frame's lag is expected
@@ -62,8 +62,9 @@ def _telling(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_
 def _usual(lag: Seconds, telling: NDArray[np.bool_], period: float) -> tuple[Seconds, Seconds]:
     """(M,) bounds from the telling frames nearby; an interval of one reference frame at least, both values at a change."""
     at = np.flatnonzero(telling)
-    if len(at) < 3:
-        at = np.arange(len(lag))
+    if len(at) < _LEAST_TELLING:  # the pictures hardly tell: as the clocks have it, from those that do or from the start
+        level = float(np.median(lag[at])) if len(at) else 0.0
+        return np.full(len(lag), level - period / 2), np.full(len(lag), level + period / 2)
     window = min(_NEARBY, len(at) - 1 + len(at) % 2)
     padded = np.pad(lag[at], window // 2, mode="edge")
     views = np.lib.stride_tricks.sliding_window_view(padded, window)
@@ -104,6 +105,5 @@ def _distances(
 ) -> NDArray[np.float32]:
     """(rows, phases) mean squared differences."""
     low = int(shown.min())
-    a, b = distorted.flat[rows], reference.flat[low : int(shown.max()) + 1]
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * (a @ b.T)
-    return np.take_along_axis(np.maximum(squares, 0) / np.float32(a.shape[1]), shown - low, axis=1)
+    squares = squared_differences(distorted.vectors(rows), reference.vectors(slice(low, int(shown.max()) + 1)))
+    return np.take_along_axis(squares, shown - low, axis=1)

@@ -17,7 +17,8 @@ Memory is O(distorted frames x band): above `FULL_CELLS` every n-th frame is ali
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,40 +26,70 @@ from numpy.typing import NDArray
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000
 CAP = 60.0
-STEP = 0.5
-JUMP = 1.5
-LEAN = 0.5  # for a lag further than `LEAN_FRAMES` reference frames from the expected ones
+STEP = 1.0
+JUMP = 2.0
+LEAN = 0.3  # for a lag further than `LEAN_FRAMES` reference frames from the expected ones
 LEAN_FRAMES = 0.25
 LEAN_FAR = 0.05  # and for every reference frame beyond, up to four
 _BLOCK = 64
 _RETIMED = 0.06
-_MOTION_FLOOR, _MOTION_OF = 0.05, 15
-_NOISE_FLOOR = 0.05  # of the mean squared difference, in squared 8-bit codes
+_MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are not seen, and are mostly coding
+_NOISE_FLOOR = 0.1  # of the mean squared difference, in squared 8-bit codes
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Rows = slice | Indices
+PIXELS = 18 * 32
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One file: luma (N, 18, 32) minus 128, and pts_seconds (N,)."""
+    """One file: what its pictures are compared by, kept small and made float where it is looked at.
 
-    luma: Floats
+    means        (N, 18, 32) luma: uint16 in steps of 1/256 of an 8-bit code, or float32 minus 128
+    pts_seconds  (N,)
+    detail       (N, 18, 32) int8 in half codes: texture inside each thumbnail pixel; None where it cannot be had
+    gain, offset   levels that `means` are brought to
+    """
+
+    means: NDArray[Any]
     pts_seconds: NDArray[np.float64]
+    detail: NDArray[np.int8] | None = None
+    gain: float = 1.0
+    offset: float = 0.0
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
 
-    @property
-    def flat(self) -> Floats:
-        return self.luma.reshape(len(self.luma), -1)
+    def luma(self, rows: Rows = slice(None)) -> Floats:
+        """(n, 576) minus 128."""
+        found = self.means[rows].astype(np.float32)
+        found = found.reshape(len(found), -1)
+        if self.means.dtype == np.uint16:
+            found = found * np.float32(1 / 256) - np.float32(128)
+        return found if (self.gain, self.offset) == (1, 0) else found * np.float32(self.gain) + np.float32(self.offset)
+
+    def vectors(self, rows: Rows = slice(None)) -> Floats:
+        """(n, 576 or 1152): luma, then detail."""
+        if self.detail is None:
+            return self.luma(rows)
+        detail = self.detail[rows].astype(np.float32) * np.float32(0.5 * self.gain)
+        return np.concatenate([self.luma(rows), detail.reshape(len(detail), -1)], axis=1)
 
     @property
     def period_seconds(self) -> float:
         return float(np.median(np.diff(self.pts_seconds))) if len(self) > 1 else 0.04
 
     def thinned(self, every: int) -> Track:
-        return Track(self.luma[::every], self.pts_seconds[::every])
+        detail = None if self.detail is None else self.detail[::every]
+        return replace(self, means=self.means[::every], pts_seconds=self.pts_seconds[::every], detail=detail)
+
+
+def comparable(distorted: Track, reference: Track) -> tuple[Track, Track]:
+    """Both without detail where one has none."""
+    if distorted.detail is not None and reference.detail is not None:
+        return distorted, reference
+    return replace(distorted, detail=None), replace(reference, detail=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +127,16 @@ class _Band:
 
 def find_path(distorted: Track, reference: Track, expect: Expect) -> Path:
     """The path between two files. Deterministic; both need at least one frame. `expect` tells lags from a first path."""
+    distorted, reference = comparable(distorted, reference)
     m, n = len(distorted), len(reference)
     if m * n <= FULL_CELLS:
         band = _Band(np.zeros(m, np.int64), n)
     else:
         band = _coarse_band(distorted, reference)
-    paced = Track(distorted.luma, _frame_for_frame(distorted, reference))
+    paced = replace(distorted, pts_seconds=_frame_for_frame(distorted, reference))
     first = _solve(paced, reference, band, None)
     gain, offset = _levels(distorted, reference, first)
-    matched = Track(reference.luma * np.float32(gain) + np.float32(offset), reference.pts_seconds)
+    matched = replace(reference, gain=gain, offset=offset)
     lag = expect(paced, matched, first)
     last = _solve(paced, matched, band, lag)
     return Path(last.index, last.distance, last.noise, gain, offset)
@@ -156,13 +188,17 @@ def _distances(distorted: Track, reference: Track, band: _Band, rows: slice) -> 
     """(rows, band width) mean squared differences."""
     low = band.low[rows]
     first, stop = int(low[0]), int(low[-1]) + band.width
-    a, b = distorted.flat[rows], reference.flat[first:stop]
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * (a @ b.T)
-    squares = np.maximum(squares, 0) / np.float32(a.shape[1])
+    squares = squared_differences(distorted.vectors(rows), reference.vectors(slice(first, stop)))
     if first == low[-1]:
         return squares
     columns = (low - first)[:, None] + np.arange(band.width)[None]
     return np.take_along_axis(squares, columns, axis=1)
+
+
+def squared_differences(a: Floats, b: Floats) -> Floats:
+    """(n, D) and (m, D) vectors -> (n, m) squared distances a pixel of the thumbnail."""
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * (a @ b.T)
+    return np.maximum(squares, 0) / np.float32(PIXELS)
 
 
 def _noise(distorted: Track, reference: Track, band: _Band) -> float:
@@ -174,10 +210,14 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
 
 def _motion(reference: Track) -> Floats:
     """(N,) how much neighbouring pictures differ hereabouts: the median of squared differences, and a floor."""
-    flat = reference.flat
-    if len(flat) < 2:
+    if len(reference) < 2:
         return np.full(1, _MOTION_FLOOR, np.float32)
-    steps = _in_blocks(len(flat) - 1, lambda r: ((flat[r.start + 1 : r.stop + 1] - flat[r]) ** 2).mean(1))
+
+    def block(rows: slice) -> Floats:
+        vectors = reference.vectors(slice(rows.start, rows.stop + 1))
+        return (np.diff(vectors, axis=0) ** 2).sum(1) / np.float32(PIXELS)
+
+    steps = _in_blocks(len(reference) - 1, block)
     wide = min(_MOTION_OF, len(steps) - 1 + len(steps) % 2)
     padded = np.pad(steps, (wide // 2, wide // 2 + 1), mode="edge")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(_MOTION_FLOOR)
@@ -246,14 +286,19 @@ def _running_minimum(totals: Floats) -> tuple[Floats, NDArray[np.int64]]:
 
 def pair_distance(distorted: Track, reference: Track, index: Indices) -> Floats:
     """(M,) mean squared difference of each frame and its reference."""
-    return _in_blocks(len(distorted), lambda r: ((distorted.flat[r] - reference.flat[index[r]]) ** 2).mean(1))
+    distorted, reference = comparable(distorted, reference)
+
+    def block(rows: slice) -> Floats:
+        return ((distorted.vectors(rows) - reference.vectors(index[rows])) ** 2).sum(1) / np.float32(PIXELS)
+
+    return _in_blocks(len(distorted), block)
 
 
 def correlation(distorted: Track, reference: Track, index: Indices) -> Floats:
     """(M,) correlation of each thumbnail with its reference's; NaN where either is flat (under two codes of deviation)."""
 
     def block(rows: slice) -> Floats:
-        a, b = distorted.flat[rows], reference.flat[index[rows]]
+        a, b = distorted.luma(rows), reference.luma(index[rows])
         a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
         spread = a.std(1), b.std(1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -270,7 +315,7 @@ def _in_blocks(count: int, of: Callable[[slice], Floats], size: int = 1024) -> F
 def _levels(distorted: Track, reference: Track, path: Path) -> tuple[float, float]:
     """(gain, offset) that bring the reference to the distorted file's levels; (1, 0) where the fit is poor or implausible."""
     good = np.flatnonzero(path.distance <= np.median(path.distance))[:: max(1, len(distorted) // 1000)]
-    a, b = distorted.flat[good].ravel(), reference.flat[path.index[good]].ravel()
+    a, b = distorted.luma(good).ravel(), reference.luma(path.index[good]).ravel()
     spread = float(b.std())
     if spread < 2:
         return 1.0, 0.0

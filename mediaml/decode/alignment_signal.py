@@ -1,7 +1,8 @@
 """What alignment knows of a file: a tiny luma picture and the time of every frame, and where black bars lie.
 
 A thumbnail is 32x18 means of luma, in sixteen bits (the 8-bit mean of an area loses slow motion to rounding), so an hour at
-25 fps is 100 MB. Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
+25 fps is 150 MB with its detail.
+ Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from mediaml.errors import NothingDecoded
 from mediaml.spec import View
 
 WIDTH, HEIGHT = 32, 18
-_MIDDLE = (128, 72)  # the first of two reductions
+_MIDDLE = (4 * WIDTH, 4 * HEIGHT)  # the first of two reductions
 _BARS_EVERY = 12
 _BLACK = 24 / 255  # of full scale: what a coded bar may reach
 _STEP = 1 / 256  # of a thumbnail's integer, in 8-bit code values
+_DETAIL_STEP = 0.5
 _MAX_BAR = 0.35  # of the picture's side
 
 
@@ -48,7 +50,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code."""
+    """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code;
+    detail (N, 18, 32) int8, in half codes, what is inside each of them."""
 
     pts_seconds: NDArray[np.float64]
     duration_seconds: NDArray[np.float64]
@@ -56,6 +59,7 @@ class Signal:
     active: Window
     size: tuple[int, int]  # (w, h) of the first frame
     report: DecodeReport
+    detail: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -111,6 +115,7 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
     pts: list[float] = []
     durations: list[float] = []
     thumbs: list[NDArray[np.uint16]] = []
+    details: list[NDArray[np.int8]] = []
     size = (file.video.width, file.video.height)
     for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
         luma, black, span = _luma(timed, pictures)
@@ -120,11 +125,13 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
             bars.look(luma, black, span)
         pts.append(timed.pts_seconds)
         durations.append(timed.duration_seconds)
-        thumbs.append(thumbnail(luma, black, span))
+        thumb, detail = thumbnail(luma, black, span)
+        thumbs.append(thumb)
+        details.append(detail)
     if not thumbs:
         raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
     stacked = np.stack(thumbs)
-    return Signal(np.array(pts), np.array(durations), stacked, bars.window(), size, report)
+    return Signal(np.array(pts), np.array(durations), stacked, bars.window(), size, report, np.stack(details))
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:
@@ -137,14 +144,30 @@ def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]
     return luma, 0.0, 2.0**depth - 1
 
 
-def thumbnail(luma: NDArray, black: float, span: float) -> NDArray[np.uint16]:
-    """(18, 32): area means of (H, W) luma, black at 0 and white at 255 * 256; foot- and headroom are clamped."""
+def thumbnail(luma: NDArray, black: float, span: float) -> tuple[NDArray[np.uint16], NDArray[np.int8]]:
+    """(18, 32) area means of (H, W) luma, black at 0 and white at 255 * 256, foot- and headroom clamped; and the detail.
+
+    The detail of a thumbnail pixel is a sum over 4x4 samples inside it with signs that add up to nothing: motion that the
+    means do not show changes it, and squared differences of it are, in the mean, those of the samples about their means.
+    """
     shrink = partial(cv2.resize, interpolation=cv2.INTER_AREA)
-    if luma.shape[1] >= 2 * _MIDDLE[0] and luma.shape[0] >= 2 * _MIDDLE[1]:
-        luma = shrink(luma, _MIDDLE)
-    small = np.asarray(shrink(luma.astype(np.float32), (WIDTH, HEIGHT)), np.float32)
-    full = (small - black) * np.float32(255 / span / _STEP)
-    return np.clip(np.rint(full), 0, 65535).astype(np.uint16)
+    middle = np.asarray(shrink(luma, _MIDDLE), np.float32)
+    scale = np.float32(255 / span)
+    small = np.asarray(shrink(middle, (WIDTH, HEIGHT)), np.float32)
+    mixed = np.asarray(shrink(middle * _SIGNS, (WIDTH, HEIGHT)), np.float32)
+    means = np.clip(np.rint((small - black) * (scale / _STEP)), 0, 65535).astype(np.uint16)
+    return means, np.clip(np.rint(mixed * (4 * scale / _DETAIL_STEP)), -127, 127).astype(np.int8)
+
+
+def _balanced_signs() -> NDArray[np.float32]:
+    """(72, 128): in each 4x4 block as many +1 as -1, at random places."""
+    rng = np.random.default_rng(5)
+    order = rng.random((HEIGHT, WIDTH, 16)).argsort(axis=2)
+    signs = np.where(order < 8, 1, -1).astype(np.float32)
+    return signs.reshape(HEIGHT, WIDTH, 4, 4).transpose(0, 2, 1, 3).reshape(4 * HEIGHT, 4 * WIDTH)
+
+
+_SIGNS = _balanced_signs()
 
 
 def rewindowed(luma: NDArray[np.float32], window: Window) -> NDArray[np.float32]:

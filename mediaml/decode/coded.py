@@ -37,8 +37,8 @@ def export_coding(context: CodecContext) -> None:
 
 def coded_facts(frame: av.VideoFrame) -> Coded:
     """The facts of a picture of a decoder prepared by `export_coding`."""
-    size = frame.opaque
-    packet_bytes = float(size) if isinstance(size, int) and size > 0 else _UNKNOWN
+    opaque = frame.opaque
+    packet_bytes = float(opaque[0]) if isinstance(opaque, tuple) else _UNKNOWN
     exported = next((data for data in frame.side_data if isinstance(data, VideoEncParams)), None)
     qp, deviation = (_UNKNOWN, _UNKNOWN) if exported is None else _quantiser(exported)
     return Coded(packet_bytes, int(frame.pict_type), qp, deviation)

@@ -56,9 +56,19 @@ class DeviceViews:
 def on_device(batch: FrameBatch | AudioBlock, device: torch.device) -> FrameBatch | AudioBlock:
     """The batch with planes, views or samples moved to `device`; times stay on the host, where the engine reads them."""
     if isinstance(batch, AudioBlock):
-        return replace(batch, samples=batch.samples.to(device))
-    planes = None if batch.planes is None else batch.planes.to(device)
-    return replace(batch, planes=planes, views={view: tensor.to(device) for view, tensor in batch.views.items()})
+        return replace(batch, samples=_uploaded(batch.samples, device))
+    planes = batch.planes
+    if planes is not None:
+        u, v = (None if p is None else _uploaded(p, device) for p in (planes.u, planes.v))
+        planes = Planes(_uploaded(planes.y, device), u, v, planes.bit_depth)
+    return replace(batch, planes=planes, views={view: _uploaded(t, device) for view, t in batch.views.items()})
+
+
+def _uploaded(tensor: Tensor, device: torch.device) -> Tensor:
+    """On a GPU through pinned memory, so that the copy runs beside the kernels (torch keeps the pages until it ends)."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _rgb(planes: Planes, colour: Colour, planned: Geometry, filter: Filter) -> Tensor:

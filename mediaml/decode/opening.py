@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import FFmpegError
 
@@ -87,8 +88,10 @@ def open_regular(path: PathName) -> BinaryIO:
     return file  # type: ignore[return-value]
 
 
-def open_container(path: PathName) -> InputContainer:
+def open_container(path: PathName, hwaccel: HWAccel | None = None) -> InputContainer:
     """The media file at `path`, opened for demuxing; the caller closes it (it is a context manager).
+
+    `hwaccel` is the hardware decoder that its streams are to use (`mediaml.decode.nvdec`); None: software.
 
     Raises MediaMissing, MediaUnreadable, MediaEmpty, NotMedia, MediaTruncated (no index), NoStreams,
     ForbiddenReference.
@@ -106,6 +109,7 @@ def open_container(path: PathName) -> InputContainer:
                 },
                 options={"max_pixels": str(MAX_PIXELS)},
                 metadata_errors="replace",
+                hwaccel=hwaccel,
             )
         except FFmpegError as e:
             raise _diagnosis(path, file, head, e) from e

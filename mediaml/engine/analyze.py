@@ -19,7 +19,7 @@ from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.tables import Lake
 from mediaml.tables.storage import url_of
 
-COMPACT_ABOVE_PARTS = 1000
+COMPACT_ABOVE_PARTS = 400
 PathLike = str | os.PathLike[str]
 
 

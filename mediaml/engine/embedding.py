@@ -94,8 +94,14 @@ def embed(
 
 
 def embedder_name(model: str) -> str:
-    """The analyzer's name or address for what a user calls a model. Raises UnknownName, InvalidValue (not an embedder)."""
+    """The analyzer's name or address for what a user calls a model: also a weight of the manifest (clip-vit-b-32).
+
+    Raises UnknownName, InvalidValue (not an embedder).
+    """
     name = MODEL_NAMES.get(model, f"open_clip:{model}" if model.startswith("@") else model)
+    named = {entry.name: entry.open_clip for entry in weights.entries() if entry.open_clip}
+    if model.replace("-", "_") in named:
+        name = f"open_clip:{named[model.replace('-', '_')]}"
     classes = select([name])
     if len(classes) != 1 or not classes[0].spec.columns(Table.EMBEDDINGS):
         raise InvalidValue(f"{model!r} is not one embedding model; try lite0 or open_clip:MODEL/TAG")

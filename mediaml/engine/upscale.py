@@ -145,7 +145,7 @@ class _Work:
 
     def _enlarge(self, picture: SourcePicture) -> Planes:
         strength = torch.tensor([picture.strength])
-        with torch.inference_mode():
+        with torch.no_grad():
             return self._enlarger.planes(picture.planes, picture.colour, self._plan.siting, strength).to("cpu")
 
     def _time_base(self) -> Fraction:

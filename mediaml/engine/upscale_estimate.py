@@ -60,7 +60,7 @@ def estimate(source: Path, out: Path, settings: UpscaleSettings) -> Estimate:
             if picture.index == _PICTURES:
                 break
             begun = monotonic()
-            with torch.inference_mode():
+            with torch.no_grad():
                 strength = torch.tensor([picture.strength])
                 planes = enlarger.planes(picture.planes, picture.colour, plan.siting, strength).to("cpu")
             enlarged = monotonic()

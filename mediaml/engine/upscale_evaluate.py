@@ -104,7 +104,7 @@ def _methods(low: Planes, picture: SourcePicture, enlarger: Enlarger, siting: st
     yield "bicubic", _resized(low, enlarger.scale)
     yield "Lanczos", _lanczos(low, enlarger.scale)
     luma = low.y.to(torch.float32) / ((1 << low.bit_depth) - 1)
-    with torch.inference_mode():
+    with torch.no_grad():
         yield enlarger.name, enlarger.planes(low, picture.colour, siting, enlarger.estimate(luma)).to("cpu")
 
 

@@ -40,8 +40,8 @@ def is_picture(path: Path) -> bool:
 def upscale_photos(source: Path, out: Path, settings: UpscaleSettings) -> Iterator[PhotoOutcome]:
     """Enlarges each picture of a directory (or one picture), in the order of names; a bad one does not stop the others.
 
-    Turned as EXIF says; the ICC profile is kept, other metadata are not; alpha is enlarged by Lanczos. A file appears under its
-    name when it is whole. Raises InvalidValue where there is no picture, MediaMissing, OutputUnwritable.
+    Turned as EXIF says; the ICC profile is kept, other metadata are not; alpha is enlarged by Lanczos. A file appears under
+    its name when it is whole. Raises InvalidValue where there is no picture, MediaMissing, OutputUnwritable.
     """
     if not source.exists():
         raise MediaMissing(source, "no such file or directory")
@@ -87,7 +87,7 @@ def _one(source: Path, target: Path, enlarger: Enlarger) -> None:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise NotMedia(source, f"not a picture that can be read: {error}") from error
     frame = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
-    with torch.inference_mode():
+    with torch.no_grad():
         luma = rgb_luma(frame) * (219 / 255) + 16 / 255
         shown = enlarger.rgb(frame, enlarger.estimate(luma))
     made = Image.fromarray(_codes(shown))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mediaml.errors import WeightsCorrupt, WeightsError, printable
+
+_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -49,12 +53,15 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols other than torch's own
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        first = str(error).strip().splitlines()[0]
+        named = _FOREIGN.search(str(error))
+        what = f"refers to {named[1]}" if named else "is damaged, or holds more than tensors"
         raise WeightsCorrupt(
-            f"{printable(path)}: refused: a pickle that holds more than tensors could run code, or a damaged one ({first}); "
-            "convert it to safetensors where you trust it"
+            f"{printable(path)}: refused: a pickle that holds more than tensors could run code, and this one {what}. Get the "
+            "weights as safetensors, or convert them where you trust their origin"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

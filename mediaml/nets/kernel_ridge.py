@@ -15,7 +15,8 @@ _NAMES = ("support", "coefficients", "low", "high", "gamma", "mean")
 
 
 class KernelRidge:
-    """f(x) = mean + sum_i a_i exp(-gamma |x' - s_i|^2), x' the features mapped from [low, high] to [-1, 1] (Saunders et al. 1998).
+    """f(x) = mean + sum_i a_i exp(-gamma |x' - s_i|^2), x' the features mapped from [low, high] to [-1, 1] (Saunders et
+    al. 1998).
 
     support (M, D), coefficients (M,), low and high (D,), float64.
     """
@@ -53,7 +54,14 @@ class KernelRidge:
 
     def save(self, path: Path) -> None:
         """float32."""
-        numbers = (self.support, self.coefficients, self.low, self.high, torch.tensor(self.gamma), torch.tensor(self.mean))
+        numbers = (
+            self.support,
+            self.coefficients,
+            self.low,
+            self.high,
+            torch.tensor(self.gamma),
+            torch.tensor(self.mean),
+        )
         save_file({n: t.float().contiguous() for n, t in zip(_NAMES, numbers, strict=True)}, path)
 
     @classmethod

@@ -1,7 +1,8 @@
 """mediaml_nr: predicts full-reference VMAF from fragments of a picture at native size and facts of its bitstream.
 
-Our own network. A fixed convolution (nr_statistics.py) turns each fragment into statistics of its spectrum; learned layers turn those into a vector and a weight
-a fragment, and the weighted mean meets the facts and the size at which the picture is shown.
+Our own network. A fixed convolution (nr_statistics.py) turns each fragment into statistics of its spectrum; learned
+layers turn those into a vector and a weight a fragment, and the weighted mean meets the facts and the size at which the
+picture is shown.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Prediction(NamedTuple):
 
 
 class MediamlNr(nn.Module):
-    """See `forward`. 0.4 M learned parameters. In training mode quality is not cut to 0..100, so that its slope is not lost."""
+    """See `forward`. 0.4 M learned parameters. In training mode quality is not cut to 0..100, so that its slope is not
+    lost."""
 
     centre: Tensor
     width: Tensor
@@ -41,12 +43,22 @@ class MediamlNr(nn.Module):
         self.register_buffer("centre", torch.zeros(STATISTICS))  # of the statistics in training: mean and deviation
         self.register_buffer("width", torch.ones(STATISTICS))
         self.fragment = nn.Sequential(
-            nn.Linear(STATISTICS, _WIDE), nn.GELU(), nn.Dropout(0.2), nn.Linear(_WIDE, _LOOK), nn.GELU(), nn.Dropout(0.1)
+            nn.Linear(STATISTICS, _WIDE),
+            nn.GELU(),
+            nn.Dropout(0.2),
+            nn.Linear(_WIDE, _LOOK),
+            nn.GELU(),
+            nn.Dropout(0.1),
         )
         self.weigh = nn.Linear(_LOOK, 1)
         self.facts = nn.Sequential(nn.Linear(2 * FACTS, _STATED), nn.SiLU(), nn.Linear(_STATED, _STATED), nn.SiLU())
         self.head = nn.Sequential(
-            nn.Linear(_LOOK + _STATED + 1, 160), nn.SiLU(), nn.Dropout(0.1), nn.Linear(160, 64), nn.SiLU(), nn.Linear(64, 2)
+            nn.Linear(_LOOK + _STATED + 1, 160),
+            nn.SiLU(),
+            nn.Dropout(0.1),
+            nn.Linear(160, 64),
+            nn.SiLU(),
+            nn.Linear(64, 2),
         )
 
     def look(self, statistics: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ _BITS_FLOOR = 1e-4  # bits a pixel, below which pictures are repetitions
 
 
 def facts_vector(codec: str, pixels: int, stream_bits_per_pixel: float, coded: Bitstream | None, count: int) -> Tensor:
-    """(N, 10) float32 for `count` pictures of `pixels` px: the quantiser's log2 step, its spread over the blocks, log2 bits a pixel
-    of the picture, whether it is an I, P or B picture, log2 bits a pixel of the stream, the codec's generation, and the
-    differences of log2 bits and log2 step that say how hard the content is. NaN: not known."""
+    """(N, 10) float32 for `count` pictures of `pixels` px: the quantiser's log2 step, its spread over the blocks, log2
+    bits a pixel of the picture, whether it is an I, P or B picture, log2 bits a pixel of the stream, the codec's
+    generation, and the differences of log2 bits and log2 step that say how hard the content is. NaN: not known."""
     unknown = torch.full((count,), math.nan)
     step = spread = own = unknown
     types = [unknown] * 3
@@ -40,7 +40,8 @@ def facts_vector(codec: str, pixels: int, stream_bits_per_pixel: float, coded: B
 
 
 def bits_per_pixel(media: MediaInfo) -> float:
-    """Of the main video stream, over its whole length; from the file's size where the stream states no bitrate. NaN: not known."""
+    """Of the main video stream, over its whole length; from the file's size where the stream states no bitrate. NaN:
+    not known."""
     video = media.main_video
     rate = None if video is None else video.frame_rate or video.frame_rate_nominal
     if video is None or not rate or media.kind == "image":

@@ -1,8 +1,8 @@
 """Fragments of a picture at native size, and the statistics of their local spectra: the first, fixed layers of mediaml_nr.
 
-Compression, blur and upscaling show in how much is left in each band of an 8x8 DCT, how often nothing is left, and how both vary over
-the picture; quantisation steps show at block borders. Fragments at native size follow FAST-VQA (Wu et al. 2022,
-arXiv:2207.02595), spectra of blocks Saad, Bovik & Charrier 2012 (BLIINDS-II).
+Compression, blur and upscaling show in how much is left in each band of an 8x8 DCT, how often nothing is left, and how
+both vary over the picture; quantisation steps show at block borders. Fragments at native size follow FAST-VQA (Wu et al.
+2022, arXiv:2207.02595), spectra of blocks Saad, Bovik & Charrier 2012 (BLIINDS-II).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ STATISTICS = 2 * _LUMA_STATISTICS + 2 * _BLOCK + 2 * _BANDS  # of one fragment
 def fragments(
     planes: Planes, colour_range: Literal["limited", "full"], corners: Sequence[tuple[int, int]] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Native planes of N pictures -> luma (N, K, 1, 96, 96) and chroma (N, K, 2, 48, 48), float32, in 8-bit limited code values,
-    black and grey at 0.
+    """Native planes of N pictures -> luma (N, K, 1, 96, 96) and chroma (N, K, 2, 48, 48), float32, in 8-bit limited code
+    values, black and grey at 0.
 
-    K pieces with their top left at `corners` (y, x), multiples of 8; None for `grid_corners`. Smaller pictures are continued by
-    their edge; grey ones have chroma 0.
+    K pieces with their top left at `corners` (y, x), multiples of 8; None for `grid_corners`. Smaller pictures are
+    continued by their edge; grey ones have chroma 0.
     """
     corners = grid_corners(*planes.size) if corners is None else corners
     pieces = [_piece(planes, colour_range, y, x) for y, x in corners]
@@ -65,7 +65,9 @@ def _piece(planes: Planes, colour_range: Literal["limited", "full"], y: int, x: 
             continue
         down, across = (max(1, round(a / b)) for a, b in zip(planes.size, plane.shape[2:], strict=True))
         part = plane[:, :, y // down : (y + FRAGMENT) // down, x // across : (x + FRAGMENT) // across].to(torch.float32)
-        part = _filled((part - codes.chroma_zero) * (112 / codes.chroma_half_span), FRAGMENT // down, FRAGMENT // across)
+        part = _filled(
+            (part - codes.chroma_zero) * (112 / codes.chroma_half_span), FRAGMENT // down, FRAGMENT // across
+        )
         found.append(part if part.shape[2:] == (half, half) else F.adaptive_avg_pool2d(part, half))
     return luma, torch.cat(found, dim=1)
 
@@ -78,9 +80,9 @@ def _filled(part: Tensor, height: int, width: int) -> Tensor:
 def statistics(luma: Tensor, chroma: Tensor) -> Tensor:
     """Luma (M, 1, 96, 96) and chroma (M, 2, 48, 48) of fragments -> (M, 524).
 
-    Of luma and of luma at half size: mean and deviation of the log magnitude of each band over the blocks, how often the band is
-    empty, mean and deviation of the blocks' levels. Then gradients at each of the 8 columns and rows of a block against
-    their mean. Of chroma: mean log magnitude and emptiness of each band.
+    Of luma and of luma at half size: mean and deviation of the log magnitude of each band over the blocks, how often the
+    band is empty, mean and deviation of the blocks' levels. Then gradients at each of the 8 columns and rows of a block
+    against their mean. Of chroma: mean log magnitude and emptiness of each band.
     """
     both = _bands(chroma.flatten(0, 1)[:, None])[:, 1:]  # (2 M, 63, h, w)
     both = both.reshape(len(chroma), 2, _BANDS, -1).transpose(1, 2).flatten(2).abs()

@@ -55,7 +55,8 @@ class LumaEnlarger(Enlarger):
         return _unrounded_rgb(y, u, v)
 
     def estimate(self, luma: Tensor) -> Tensor:
-        return self._estimator(luma.to(self.device, torch.float32))
+        with torch.no_grad():
+            return self._estimator(luma.to(self.device, torch.float32))
 
     def _luma(self, planes: Planes, colour: Colour, strength: Tensor) -> Tensor:
         """(N, 1, H, W) codes -> (N, 1, 2H, 2W) codes of the same depth. The network knows limited range."""
@@ -73,7 +74,7 @@ class LumaEnlarger(Enlarger):
         strength = strength.to(self.device, self._dtype)
         frame_bytes = (3 * self._net.channels / 4 + 24) * self._dtype.itemsize
         tile = self._tile or tile_side(frame_bytes, len(luma), self.device, self._workers)
-        with torch.inference_mode():
+        with torch.no_grad():
             return tiled(
                 lambda x: self._net(x.to(self._dtype), strength).to(torch.float32), luma, 2, tile, self._net.reach
             )
@@ -83,7 +84,7 @@ class LumaEnlarger(Enlarger):
     ) -> Tensor | None:
         if plane is None:
             return None
-        with torch.inference_mode():
+        with torch.no_grad():
             shown = enlarged_chroma(plane.to(self.device, torch.float32), subsampling, siting)
         rows, columns = (-(-size // s) for size, s in zip(y.shape[2:], subsampling, strict=True))
         codes = shown[:, :, :rows, :columns].round_().clamp_(0, (1 << bit_depth) - 1)

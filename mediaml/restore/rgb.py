@@ -62,7 +62,7 @@ class RgbEnlarger(Enlarger):
         x = frames.to(self.device, torch.float16 if self._half else torch.float32)
         per_pixel = self._bytes / (2 if self._half else 1)
         tile = self._tile or tile_side(per_pixel, len(x), self.device, self._workers)
-        with torch.inference_mode():
+        with torch.no_grad():
             shown = tiled(self._net, x, self._native, tile, self._reach).float().clamp_(0, 1)
             if self._native != self.scale:
                 shown = imresize(shown, scale=self.scale / self._native).clamp_(0, 1)

@@ -43,7 +43,7 @@ class StrengthTrack:
                 self._since += 1
                 return self._mean
             self._since = 1
-            with torch.inference_mode():
+            with torch.no_grad():
                 found = float(self._enlarger.estimate(_middle(luma))[0])
         self._mean = found if self._mean is None else _SLOWNESS * self._mean + (1 - _SLOWNESS) * found
         return self._mean

@@ -59,7 +59,7 @@ class Upscaler:
     def _strengths(self, frames: Tensor, strength: float | Tensor | None) -> Tensor:
         """(N,) in [0, 1]."""
         if strength is None:
-            with torch.inference_mode():
+            with torch.no_grad():
                 luma = rgb_luma(frames.float()) * (219 / 255) + 16 / 255
                 return torch.cat([self._enlarger.estimate(one[None]) for one in luma])
         given = torch.as_tensor(strength, dtype=torch.float32).expand(len(frames))

@@ -1,8 +1,10 @@
-"""The index sidecar: a FAISS inverted file beside the lake, for more vectors than an exact search should read.
+"""The index sidecar: a FAISS index beside the lake, for more vectors than an exact search should read.
 
 It holds nothing that the tables do not: delete the folder `sidecars` and build it again with `mediaml index LAKE`. An index
 answers only for exactly the vectors it was built from; when the lake has others, the search is exact until it is rebuilt.
-Chosen by measurement (benchmarks/vector_index.py, benchmarks/results.md): half-precision vectors in inverted lists.
+Chosen by measurement (benchmarks/vector_index.py, benchmarks/results.md): every vector is scanned as 4-bit product codes of
+two dimensions each, and the best are compared again in half precision. With a condition, the vectors that it leaves are
+compared in half precision, all of them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -30,10 +33,10 @@ from mediaml.tables.reader import literal
 
 EXACT_UP_TO = 200_000  # vectors that are compared one by one
 FOLDER = "sidecars"
-FORMAT = 1
-PROBES_SHARE = 1 / 16  # of the inverted lists that a query reads
+FORMAT = 2
+COMPARED_AGAIN = 30  # candidates a hit wanted
 SMALLEST = 1000  # vectors worth an index
-TRAINING_PER_LIST = 40
+TRAINING = 65_536  # vectors that the codes are learnt from
 _BLOCK = 50_000
 
 Progress = Callable[[str, int, int], None]
@@ -47,7 +50,6 @@ class VectorIndex:
     rows: pa.Table
     kind: str
     _index: Any
-    _lists: int
 
     @property
     def size(self) -> int:
@@ -59,24 +61,34 @@ class VectorIndex:
         """Positions and cosines of the `top` nearest, best first, among `allowed` positions (None for all)."""
         faiss = _faiss()
         faiss.omp_set_num_threads(1)
-        if allowed is not None and len(allowed) == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        probes = max(8, round(self._lists * PROBES_SHARE))
-        settings: dict[str, Any] = {"nprobe": probes if allowed is None else self._lists}
         if allowed is not None:
-            settings["sel"] = faiss.IDSelectorBatch(allowed)
-        scores, at = self._index.search(vector[None], top, params=faiss.SearchParametersIVF(**settings))
+            return self._among(vector, top, allowed)
+        settings = faiss.IndexRefineSearchParameters(k_factor=COMPARED_AGAIN)
+        scores, at = self._index.search(vector[None], min(top, self.size), params=settings)
         kept = at[0] >= 0
         return at[0][kept], scores[0][kept]
 
+    def _among(
+        self, vector: NDArray[np.float32], top: int, allowed: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        refine = _faiss().downcast_index(self._index.refine_index)
+        parts = [
+            refine.reconstruct_batch(allowed[begin : begin + _BLOCK]) @ vector
+            for begin in range(0, len(allowed), _BLOCK)
+        ]
+        scores = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        best = np.argsort(-scores, kind="stable")[:top]
+        return allowed[best], scores[best].astype(np.float32)
+
     def positions(self, kept: pa.Table) -> NDArray[np.int64]:
         """Where these hits (media_id, start_seconds, scope) stand in the index."""
-        wanted = set(_keys(kept))
-        return np.asarray([i for i, key in enumerate(_keys(self.rows)) if key in wanted], np.int64)
+        return np.flatnonzero(pc.call_function("is_in", [_keys(self.rows)], pc.SetLookupOptions(_keys(kept))))
 
 
-def _keys(rows: pa.Table) -> zip[tuple[Any, ...]]:
-    return zip(*(rows.column(n).to_pylist() for n in ("media_id", "start_seconds", "scope")), strict=True)
+def _keys(rows: pa.Table) -> pa.Array:
+    """What tells a hit from all others, as one text each."""
+    columns = [rows.column(n).combine_chunks().cast(pa.string()) for n in ("media_id", "start_seconds", "scope")]
+    return pc.call_function("binary_join_element_wise", [*columns, pa.scalar(" ")])
 
 
 def folder_of(lake: Lake, space: Space) -> Path:
@@ -106,8 +118,8 @@ def open_index(lake: Lake, space: Space) -> VectorIndex | None:
     if facts.get("format") != FORMAT or facts.get("fingerprint") != fingerprint(lake, space):
         return None
     faiss = _faiss()
-    index = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    return VectorIndex(pq.read_table(folder / "rows.parquet"), facts["kind"], index, int(facts["lists"]))
+    index = faiss.read_index(str(folder / "vectors.faiss"))
+    return VectorIndex(pq.read_table(folder / "rows.parquet"), facts["kind"], index)
 
 
 def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> Path:
@@ -127,11 +139,11 @@ def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> P
         raise InvalidValue(
             f"the space {space.model} has {count} vectors; an index is built from {SMALLEST} on, and used above {EXACT_UP_TO}"
         )
-    lists = int(min(4096, max(16, count**0.5)))
-    kind = f"IVF{lists},SQfp16"
+    pairs = space.dimensions // 2 if space.dimensions % 2 == 0 else space.dimensions
+    kind = f"PQ{pairs}x4fs,Refine(SQfp16)"
     index = faiss.index_factory(space.dimensions, kind, faiss.METRIC_INNER_PRODUCT)
     tell("training", 0, count)
-    sample = np.random.default_rng(0).permutation(count)[: TRAINING_PER_LIST * lists]
+    sample = np.random.default_rng(0).permutation(count)[:TRAINING]
     index.train(_unit_rows(matrix(found.column("vector").take(pa.array(np.sort(sample))))))
     for begin in range(0, count, _BLOCK):
         index.add(_unit_rows(matrix(found.column("vector").slice(begin, _BLOCK))))
@@ -140,7 +152,6 @@ def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> P
         "format": FORMAT,
         "fingerprint": state,
         "kind": kind,
-        "lists": lists,
         "model": space.model,
         "vectors": count,
     }

@@ -23,6 +23,7 @@ Format = Literal[
     "ncnn_param",
     "ncnn_bin",
     "tf_checkpoint",  # TensorFlow 1 bundle: an index and its data
+    "tflite",  # TensorFlow Lite: only its tensors are read
     "ctranslate2",  # CTranslate2's own binary of arrays, read by its runtime
     "text",
     "json",

@@ -112,10 +112,14 @@ def test_original_against_itself(pair: Pair, models: Path) -> None:
 
 
 def test_contrast_raised(shared_data: Path, models: Path) -> None:
-    """One wavelet coefficient lies within 1e-7 of the 1 degree limit; libvmaf's own builds differ there by 1e-5 in adm2."""
+    """One wavelet coefficient lies within 1e-7 of the 1 degree limit. libvmaf 3.1 as built here gives 1.116701 (measured),
+    its own tests assert 1.116691."""
     ref, dist = akiyo(shared_data)
-    assert adm(ref, dist).adm2.item() == pytest.approx(1.116691, abs=4e-5)
-    assert vmaf(ref, dist, model=models / "vmaf_v0.6.1.json", clip=False).item() == pytest.approx(132.732952, abs=6e-3)
+    found = adm(ref, dist)
+    assert found.adm2.item() == pytest.approx(1.116701, abs=1e-6)
+    assert found.adm2.item() == pytest.approx(1.116691, abs=FEATURE + 5e-7)  # which is rounded to six digits
+    assert found.scales[0].tolist() == pytest.approx([1.044966, 1.104599, 1.127935, 1.137290], abs=2e-6)
+    assert vmaf(ref, dist, model=models / "vmaf_v0.6.1.json", clip=False).item() == pytest.approx(132.732952, abs=SCORE)
     assert vmaf(ref, dist, model=models / "vmaf_v0.6.1neg.json").item() == pytest.approx(88.030463, abs=SCORE)
 
 

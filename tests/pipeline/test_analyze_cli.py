@@ -103,3 +103,17 @@ def test_names_are_taken_literally(tmp_path: Path) -> None:
     code, _, err = run("analyze", tmp_path, "-o", tmp_path / "lake", "-a", "test_mean", "-w", 0)
     assert code == 0, err
     assert Lake.open(tmp_path / "lake").table("media").num_rows == len(names) + 1
+
+
+def test_a_run_says_what_it_does_to_machines_too(tmp_path: Path) -> None:
+    make_clip(tmp_path / "fine.mp4", 5)
+    (tmp_path / "empty.mp4").touch()
+    log, metrics = tmp_path / "run.jsonl", tmp_path / "mediaml.prom"
+    more = ("--log-json", log, "--metrics-file", metrics, "--no-derive")
+    code, _, _ = run("analyze", tmp_path, "-o", tmp_path / "lake", "-a", "test_mean", "-w", 0, *more)
+    assert code == 1
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [e["event"] for e in events][:1] + [events[-1]["event"]] == ["run_started", "run_ended"]
+    assert {e["outcome"] for e in events if e["event"] == "file_committed"} == {"analyzed", "failed"}
+    assert 'mediaml_files_total{outcome="failed"} 1' in metrics.read_text()
+    assert "mediaml_run_active 0" in metrics.read_text()

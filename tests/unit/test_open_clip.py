@@ -16,14 +16,19 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import mediaml
-from mediaml.analyzers.base import select
+from mediaml.analyzers.base import registry, select
 from mediaml.analyzers.embed import open_clip as embedder
 from mediaml.analyzers.embed.open_clip import open_clip_analyzer, open_clip_net, parse, text_tower
+from mediaml.engine.embedding import embedder_name
 from mediaml.engine.runner import analyzer_hash
 from mediaml.errors import InvalidValue, UnknownName, UsageError, WeightsAbsent, WeightsCorrupt, WeightsError
+from mediaml.frames import Colour
 from mediaml.nets.checkpoint import read_checkpoint
 from mediaml.nets.open_clip_net import matching_architectures
 from tests.clips import make_clip
+from tests.contract.inputs import clip as source_of
+from tests.contract.running import assert_same
+from tests.contract.test_conformance import groups, show
 from tests.open_clip_lab import reference, tiny
 
 SQUASH = {"resize_mode": "squash", "interpolation": "bilinear", "mean": [0.5, 0.4, 0.3], "std": [0.3, 0.2, 0.1]}
@@ -147,6 +152,10 @@ def test_embedding_without_a_lake_keeps_going_past_bad_files(checkpoint: Path, t
     (tmp_path / "media" / "bad.mp4").write_bytes(b"not media at all" * 99)
     Image.fromarray(waves(0)).save(tmp_path / "media" / "still.png")
     batches = list(mediaml.embed(tmp_path / "media", f"@{checkpoint}", level="frame", arrays="torch"))
+    assert embedder_name("clip-vit-b-32") == "open_clip:ViT-B-32/laion2b_s34b_b79k"
+    for wrong, message in (("shots_transnetv2", "is not one embedding model"), ("lite1", "embed_lite0")):
+        with pytest.raises(UsageError, match=message):
+            mediaml.embed(tmp_path, wrong)
     by_name = {Path(b.path).name: b for b in batches}
     bad, still = by_name["bad.mp4"], by_name["still.png"]
     assert bad.error is not None and len(bad) == 0 and bad.values.shape == (0, 32)
@@ -229,3 +238,20 @@ def test_a_tokenizer_of_another_package_is_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError, match="pip install transformers"):
         embedder.tokenizer(parse("open_clip:ViT-B-16-SigLIP/webli").arch)
+
+
+def test_the_analyzer_keeps_the_contract(checkpoint: Path) -> None:
+    """The conformance suite's rules, for a member of a family: it is in no registry."""
+    analyzer = open_clip_analyzer(f"open_clip:@{checkpoint}")()
+    assert analyzer.spec.name not in registry()
+    analyzer.setup(torch.device("cpu"))
+    source = source_of(7)
+    whole = show(analyzer, source)
+    for grouping in (groups(7, 1), groups(7, 3)):
+        assert_same(whole, show(analyzer, source, grouping))
+    show(analyzer, source_of(4, 96, 64, seed=9))
+    assert_same(whole, show(analyzer, source), exact=True)
+    pq = Colour("bt2020nc", "limited", "smpte2084", "bt2020")
+    sizes = [source_of(1), source_of(2, 53, 37), source_of(2, 1, 1), source_of(2, 37, 300)]
+    for awkward in (*sizes, source_of(2, black=True), source_of(2, bit_depth=10, colour=pq)):
+        show(analyzer, awkward)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mediaml.cli import _register, app
 from mediaml.derive import label_space
-from mediaml.errors import InvalidValue, QueryError, UnknownName, UsageError
+from mediaml.errors import InvalidValue, LakeVersionError, QueryError, UnknownName, UsageError
 from mediaml.report.hits import write_hits
 from mediaml.retrieval import index as indexing
 from mediaml.retrieval import query
@@ -231,7 +231,7 @@ def test_the_index_gives_the_exact_hits_and_is_rebuilt_when_vectors_change(
     assert seen[-1] == ("adding", 600, 600)
     for text in ("dog", "a ship on the sea", "red bird"):
         by_index, exact = search(made, text, top=10), search(made, text, top=10, use_index=False)
-        assert by_index.method.startswith("IVF") and exact.method == "exact"
+        assert by_index.method.startswith("PQ") and exact.method == "exact"
         same = {(h.media_id, h.start_seconds) for h in by_index.hits} & {
             (h.media_id, h.start_seconds) for h in exact.hits
         }
@@ -276,3 +276,10 @@ def test_the_command_prints_tables_json_and_csv(lake: Lake) -> None:
 
 def test_times_are_read_as_people_write_them() -> None:
     assert [query._seconds(t, "x") for t in ("83.5", "1:23.5", "00:01:23", "1:00:00")] == [83.5, 83.5, 83.0, 3600.0]
+
+
+def test_a_lake_of_another_version_is_refused(tmp_path: Path) -> None:
+    Lake.open(tmp_path / "lake", create=True)
+    (tmp_path / "lake" / "manifest" / "format.json").write_text('{"format": 99}')
+    with pytest.raises(LakeVersionError):
+        search(tmp_path / "lake", "dog")

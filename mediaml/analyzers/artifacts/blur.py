@@ -13,24 +13,24 @@ from mediaml.spec import Column, Spec
 
 _REACH = 4  # px to each side of an edge that its whole rise is measured over
 _RISE = 30  # levels over 8 px: an edge
-_SHARPEST_PERCENTILE = 97
+_SHARPEST_PERCENTILE = 90
 _LEAST_EDGES = 100
-_BLURRED = 0.43  # of the rise within 2 px: sharpest edges softer than a Gaussian of about 1.8 px
+_BLURRED = 0.5  # of the rise within 2 px: sharpest edges softer than a Gaussian of about 1.5 px
 _RELATIVE = 0.68  # of the file's own usual sharpness
-_SOFT = 0.52  # that a relative loss must fall below
+_SOFT = 0.62  # that a relative loss must fall below
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 0.9  # two samples
 
 
 class Blur(Detector):
-    """The share of an edge's rise over 8 px that falls on its middle 2 px, at the sharpest thirtieth of all edges.
+    """The share of an edge's rise over 8 px that falls on its middle 2 px, at the sharpest tenth of all edges.
 
     A step gives 1, one blurred by a Gaussian of 1 px 0.68, of 2 px 0.40, a ramp 0.25. Background out of focus and motion
     blur leave some edge sharp, so shallow depth of field is not defocus. Native luma, twice a second; above 1080 lines the
     distances grow with the height. Null where fewer than a hundred samples lie on edges.
 
-    A picture is blurred below 0.43, or below 0.52 where the file's usual sharpness is half as much again.
-    severity  0.3 at 0.52 to 1 at 0.28
+    A picture is blurred below 0.5, or below 0.62 where the file's usual sharpness is half as much again.
+    severity  0.3 at 0.62 to 1 at 0.28
     """
 
     spec = Spec(
@@ -39,7 +39,7 @@ class Blur(Detector):
         summary="blurred and defocused pictures",
         outputs=(
             Column(
-                "edge_sharpness", "float32", "1", "share of an edge's rise within 2 px, sharpest 3 %; null without edges",
+                "edge_sharpness", "float32", "1", "share of an edge's rise within 2 px, sharpest tenth; null without edges",
                 minimum=0, maximum=1, nullable=True,
             ),
         ),
@@ -86,12 +86,14 @@ def edge_sharpness(luma: Bytes) -> float:
 
 
 def _shares(luma: Bytes, step: int) -> NDArray[np.float64]:
-    """Rise within 2 px over rise within 8 px, at every sample on an edge across the rows."""
+    """Rise within 2 px over rise within 8 px, at the steepest sample of every edge across the rows."""
     reach = _REACH * step
     if luma.shape[1] <= 2 * reach + 1:
         return np.zeros(0)
     wide = cv2.absdiff(np.ascontiguousarray(luma[:, 2 * reach :]), np.ascontiguousarray(luma[:, : -2 * reach]))
     near = luma[:, reach - step : luma.shape[1] - reach + step]
     fine = cv2.absdiff(np.ascontiguousarray(near[:, 2 * step :]), np.ascontiguousarray(near[:, : -2 * step]))
-    on_edge = wide >= _RISE
+    steepest = np.zeros(fine.shape, bool)
+    steepest[:, 1:-1] = (fine[:, 1:-1] >= fine[:, :-2]) & (fine[:, 1:-1] > fine[:, 2:])
+    on_edge = (wide >= _RISE) & steepest
     return np.minimum(fine[on_edge] / wide[on_edge].astype(np.float64), 1.0)

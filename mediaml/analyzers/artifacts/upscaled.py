@@ -20,7 +20,8 @@ _LINES = 64  # a picture and direction
 _WITHIN = 0.95  # of the whitened spectrum
 _NATURAL = 0.475  # cycles a sample: where a spectrum falling with 1/f^2 holds 95 % of it
 _LOWEST = 0.02  # cycles a sample: below it is shading, not detail
-_DETAIL = 2.0  # levels of deviation along a line: less says nothing
+_FLOOR_VARIANCE = 0.3  # levels squared: rounding and coding noise, which is white
+_DETAIL = 6.0  # levels of deviation along a line: less says nothing
 _UPSCALED = 0.62  # share of the stated resolution
 _QUANTILE = 80
 _LEAST_SAMPLES = 2
@@ -106,7 +107,10 @@ def _share(luma: Bytes) -> float:
         return float("nan")
     power = (np.abs(np.fft.rfft(lines * _window(length), axis=1)) ** 2).mean(axis=0)
     frequency = np.arange(len(power)) / length
-    white = (power * frequency**2)[frequency >= _LOWEST]
+    floor = _FLOOR_VARIANCE * float((_window(length) ** 2).sum())
+    white = (np.maximum(power - floor, 0.0) * frequency**2)[frequency >= _LOWEST]
+    if not white.any():
+        return float("nan")
     whole = white.cumsum() / white.sum()
     within = int(np.searchsorted(whole, _WITHIN))
     return float(frequency[frequency >= _LOWEST][within] / _NATURAL)

@@ -62,15 +62,13 @@ class Transcript(RunAnalyzer):
     def setup(self, device: torch.device) -> None:
         super().setup(device)
         self._vad = SileroVad.from_file(weights.resolve("silero_vad_16k_onnx"))
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        folder = self.model
-        if self.model in PACKAGED:
-            self._folder = tempfile.TemporaryDirectory(prefix="mediaml-whisper-")
-            folder = self._folder.name
+        if self.model not in PACKAGED:
+            self._whisper = _loaded(self.model, device)
+            return
+        with tempfile.TemporaryDirectory(prefix="mediaml-whisper-") as folder:  # the model is in memory when it goes
             for part, name in _FILES.items():
                 (Path(folder) / name).symlink_to(weights.resolve(_packaged(self.model, part)))
-        kind = "cuda" if device.type == "cuda" else "cpu"
-        self._whisper = _whisper_class()(folder, device=kind, compute_type="int8", cpu_threads=1, num_workers=1)
+            self._whisper = _loaded(folder, device)
 
     def reset(self) -> None:
         self._rows: list[dict[str, Any]] = []
@@ -140,6 +138,11 @@ class Transcript(RunAnalyzer):
 
 def _packaged(model: str, part: str) -> str:
     return f"whisper_{model.replace('.', '_')}_{part}"
+
+
+def _loaded(folder: str, device: torch.device) -> Any:
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    return _whisper_class()(folder, device=kind, compute_type="int8", cpu_threads=1, num_workers=1)
 
 
 def _whisper_class() -> Any:

@@ -17,7 +17,10 @@ from mediaml.nets.checkpoint import read_checkpoint
 from mediaml.nets.mtcnn import Mtcnn
 from mediaml.spec import Column, Need, Spec, Table, View
 
-VIEW = View.rgb(640, 640, fit="contain", filter="area")
+SIDE = 640
+VIEW = View.rgb(SIDE, SIDE, fit="contain", filter="area")
+LEAST_REAL_PX = 12
+"""In pictures smaller than the view a face needs so many pixels of its own: enlarging adds nothing to see."""
 _NETS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet")
 
 
@@ -66,8 +69,11 @@ class Faces(FrameAnalyzer):
         states = [read_checkpoint(weights.resolve(name)) for name in _NETS]
         self._detector = Mtcnn(*states, device=device, smallest=self.smallest_face_px)
 
-    def start(self, media: MediaInfo) -> None:  # noqa: ARG002
+    def start(self, media: MediaInfo) -> None:
         self._found.take()
+        video = media.main_video
+        longest = max(video.display_width, video.display_height) if video else SIDE
+        self._detector.smallest = max(self.smallest_face_px, round(LEAST_REAL_PX * SIDE / longest))
 
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
         rows = []

@@ -21,10 +21,11 @@ from mediaml.spec import Column, Need, Spec, Table, View
 class BrisqueKonvid(FrameAnalyzer):
     """Mean opinion score, 1 (bad) to 5 (excellent), that viewers would give to a video shot by amateurs.
 
-    The video's score is that of its mean features, as the regression was trained; a picture's is that of its own. Features follow
-    the authors' MATLAB release, which the training features come from: antialiased halving, zeros beyond the border. Within KoNViD-1k its rank
-    correlation with opinion is 0.66, on another data set 0.17: it knows amateurs' video of 2005 to 2015, not encodes of
-    professional material. Null where every picture is flat or has a side below 32 px.
+    The video's score is that of its mean features, as the regression was trained; a picture's is that of its own.
+    Features follow the authors' MATLAB release, which the training features come from: antialiased halving, zeros beyond
+    the border. Within KoNViD-1k its rank correlation with opinion is 0.66, on another data set 0.17: it knows amateurs'
+    video of 2005 to 2015, not encodes of professional material. Null where every picture is flat or has a side below 32
+    px.
     """
 
     spec = Spec(
@@ -33,9 +34,9 @@ class BrisqueKonvid(FrameAnalyzer):
         summary="predicted opinion of user-made video, 1 to 5 (BRISQUE features, KoNViD-1k)",
         outputs=(
             Column("brisque_konvid", "float32", "MOS", "predicted opinion score of the picture, 1 to 5; null without "
-                   "texture", minimum=0, maximum=6, nullable=True),
+                   "texture", minimum=0, maximum=6, nullable=True, better="higher"),
             Column("brisque_konvid_video", "float32", "MOS", "predicted opinion score of the video, 1 to 5; null without "
-                   "texture", Table.FILES, minimum=0, maximum=6, nullable=True),
+                   "texture", Table.FILES, minimum=0, maximum=6, nullable=True, better="higher"),
         ),
         need=Need(View.luma(), fps=0.5),
         weights=("brisque_konvid",),
