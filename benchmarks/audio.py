@@ -1,6 +1,6 @@
 """Audio: accuracy on the EBU's signals, the resampler's bands, speed beside ffmpeg's ebur128, memory over an hour.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.audio
+    OMP_NUM_THREADS=1 python -m benchmarks.audio [memory|accuracy|resampler|decode_path|analyzers|networks ...]
 
 Speeds are seconds of sound a second of CPU, on one thread, best of three.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -23,10 +24,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mediaml.analyzers.audio.clicks import Clicks
+from mediaml.analyzers.audio.dc_offset import DcOffset
+from mediaml.analyzers.audio.dropouts import Dropouts
+from mediaml.analyzers.audio.hum import Hum
 from mediaml.analyzers.audio.levels import AudioLevels
 from mediaml.analyzers.audio.loudness import Loudness
+from mediaml.analyzers.audio.missing_channel import MissingChannel
 from mediaml.analyzers.audio.silence import Silence
-from mediaml.analyzers.base import AudioAnalyzer
+from mediaml.analyzers.base import Analyzer, AudioAnalyzer, registry
 from mediaml.decode.audio import AudioPath
 from mediaml.decode.samples import RateConverter
 from mediaml.frames import AudioBlock
@@ -134,9 +140,52 @@ def analyzers() -> None:
         samples = noise(SECONDS, rate, channels)
         given = blocks(samples, rate, layout)
         makers: tuple[type[AudioAnalyzer], ...] = (Loudness, Silence, AudioLevels)
+        makers += (DcOffset, Hum, Dropouts, Clicks, MissingChannel) if (layout, rate) == ("stereo", 48000) else ()
         works = {make.spec.name: partial(work_of, make, given) for make in makers}
         figures = [f"{name} {speed(SECONDS, work):.0f}x" for name, work in works.items()]
         print(f"{layout} {rate} Hz:  {'  '.join(figures)}  ffmpeg {by_ffmpeg(samples, rate, layout):.0f}x")
+
+
+def networks() -> None:
+    """Networks on ten seconds of a talk, beside what their makers run them with, where that is installed."""
+    import onnxruntime
+
+    from benchmarks import audio_material as material
+    from mediaml import weights
+    from mediaml.nets.dnsmos import WINDOW, Dnsmos
+    from mediaml.nets.silero_vad import SileroVad, SpeechProbability
+
+    talk = torch.from_numpy(material.read(material.DATA / material.TALK, 16000)[:160000])
+    net = SileroVad.from_file(weights.resolve("silero_vad_16k_onnx"))
+    session = onnxruntime.InferenceSession(str(weights.resolve("silero_vad_16k_onnx")))
+    frames = torch.cat([torch.zeros(64), talk]).unfold(0, 576, 512)
+
+    def package() -> list[float]:
+        state, out = np.zeros((2, 1, 128), np.float32), []
+        for frame in frames:
+            value, state = session.run(None, {"input": frame[None].numpy(), "state": state, "sr": np.array(16000)})
+            out.append(float(value[0, 0]))
+        return out
+
+    with torch.inference_mode():
+        ours = SpeechProbability(net).push(talk).numpy()
+        apart = np.abs(ours - np.array(package())[: len(ours)]).max()
+        print("\n## Networks on ten seconds of speech")
+        here, there = speed(10, lambda: SpeechProbability(net).push(talk)), speed(10, package)
+        print(f"silero: differs by {apart:.1e} from its ONNX graph; {here:.0f}x, by onnxruntime {there:.0f}x")
+        dnsmos = Dnsmos(weights.resolve("dnsmos_p835"), weights.resolve("dnsmos_p808"))
+        print(f"dnsmos (a window of 9.01 s): {speed(9.01, lambda: dnsmos(talk[:WINDOW])):.0f}x")
+        for name in ("sound_classes", "sound_events", "music_tags", "music_features"):
+            analyzer = registry()[name]()
+            analyzer.setup(torch.device("cpu"))
+            given = blocks(talk[None].numpy(), 16000, "mono")
+            print(f"{name}: {speed(10, lambda a=analyzer, g=given: played(a, g)):.0f}x")
+
+
+def played(analyzer: Analyzer, given: list[AudioBlock]) -> None:
+    for block in given:
+        analyzer.update(block)
+    analyzer.finish()
 
 
 def work_of(make: type[AudioAnalyzer], given: list[AudioBlock]) -> dict:
@@ -184,5 +233,6 @@ def memory() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for part in (memory, accuracy, resampler, decode_path, analyzers):
-        part()
+    parts = {p.__name__: p for p in (memory, accuracy, resampler, decode_path, analyzers, networks)}
+    for name in sys.argv[1:] or parts:
+        parts[name]()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.full_reference                     # all clips, 24 frames each; about ten minutes on one core
     python -m benchmarks.full_reference --frames 6 --clips carphone_distorted.mp4
-    python -m benchmarks.full_reference --speed             # only the speed at 1080p
+    python -m benchmarks.full_reference --speed --peers     # only the speed at 1080p, and the other packages beside
 
 libvmaf is the one inside imageio-ffmpeg's ffmpeg, run with one thread. Encodes are x264 at CRF 23, 32 and 40, 8 and 10 bit,
 made here. Speeds are frames a second of CPU time. A metric that libvmaf has is one more row in `METRICS`.
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mediaml.metrics import adm, motion, motion2, vif, vmaf
+from mediaml.metrics import adm, motion, motion2, psnr, ssim, vif, vmaf
 from mediaml.metrics.vmaf_features import Plan, spatial
 from mediaml.metrics.vmaf_model import Feature
 
@@ -58,6 +58,10 @@ class Metric:
 
     ours: Callable[[Pictures, Pictures], Tensor]
     theirs: str
+
+
+def _planes(pictures: Pictures) -> tuple[Tensor, Tensor, Tensor]:
+    return pictures.y, pictures.u, pictures.v
 
 
 def model_score(name: str, ref: Pictures, dist: Pictures) -> Tensor:
@@ -160,6 +164,12 @@ def speed(clip: Path, folder: Path, frames: int = 8) -> None:
             spatial(r, d, 8, Plan.of([plain, neg, adm_plain, adm_neg])) for r, d in y
         ],
         "motion": lambda: motion(pair[0].y),
+        "VMAF v0.6.1, NEG, PSNR and SSIM": lambda: (
+            [spatial(r, d, 8, Plan.of([plain, neg, adm_plain, adm_neg])) for r, d in y],
+            motion(pair[0].y),
+            [psnr(r, d) for r, d in zip(_planes(pair[0]), _planes(pair[1]), strict=True)],
+            ssim(pair[0].y, pair[1].y),
+        ),
     }
     for name, work in rows.items():
         print(f"| {name} | {frames / min(cpu_seconds(work) for _ in range(3)):.2f} |", flush=True)
@@ -167,6 +177,16 @@ def speed(clip: Path, folder: Path, frames: int = 8) -> None:
     whole = min(child_seconds(lambda: libvmaf(ref, dist, logs, {"vmaf": "vmaf_v0.6.1"})) for _ in range(3))
     decoding = min(child_seconds(lambda: (decode(ref, 8), decode(dist, 8))) for _ in range(3))
     print(f"| libvmaf v0.6.1 (its time less that of decoding) | {frames / max(1e-3, whole - decoding):.2f} |")
+
+
+def peers() -> None:
+    """The conventions of other packages against those packages, and everybody's speed (benchmarks/full_reference_peers.py)."""
+    from benchmarks.full_reference_peers import made_pair, show_peers, show_speed
+
+    ref, dist = made_pair()
+    print("\n## Beside other packages")
+    show_speed(ref, dist)
+    show_peers(ref, dist)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -187,6 +207,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--clips", nargs="*", default=CLIPS)
     parser.add_argument("--speed", action="store_true", help="only the speed")
+    parser.add_argument(
+        "--peers", action="store_true", help="and torchmetrics, piq, pyiqa and vmaf-torch, where installed"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -195,6 +218,8 @@ def main() -> None:
         if not given.speed:
             accuracy(clips, given.frames, Path(folder))
         speed(clips[0], Path(folder))
+    if given.peers:
+        peers()
 
 
 if __name__ == "__main__":

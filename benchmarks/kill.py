@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mediaml.analyzers.base import registry
 from mediaml.engine.analyze import discover, run_analysis
 from mediaml.engine.progress import SilentProgress
 from mediaml.engine.settings import Settings
@@ -159,6 +160,7 @@ def trial(
 def run(times: int, kill_commands: int, seed: int) -> dict[str, Any]:
     """All trials; the report as plain data."""
     chance = random.Random(seed)
+    registry()  # imports every analyzer once, here, so that the forked runs find them
     with tempfile.TemporaryDirectory(prefix="mediaml-kill-") as place:
         folder = Path(place)
         media = in_child(make_media, folder / "media")

@@ -171,11 +171,12 @@ def _disk() -> Iterator[Finding]:
 def _lake(path: Path) -> Iterator[Finding]:
     from mediaml.errors import LakeError
     from mediaml.tables import Lake
+    from mediaml.tables.storage import url_of
 
     try:
         lake = Lake.open(path)
         rows = sum(t.rows for t in lake.tables())
-        writable = os.access(path, os.W_OK)
+        writable = url_of(path) is not None or os.access(path, os.W_OK)
         yield Finding("lake", "ok" if writable else "warning", f"{rows:,} rows" + ("" if writable else ", read-only"))
     except LakeError as error:
         yield Finding("lake", "error", str(error))

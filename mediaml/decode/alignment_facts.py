@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import Path, Track, correlation
+from mediaml.decode.alignment_path import Path, Track, comparable, correlation, local_motion
 
 Cadence = Literal["same", "repeats", "drops", "3:2 pull-down", "variable"]
 _POOR = 0.8  # correlation below which a frame is no likeness of its reference
@@ -28,11 +28,15 @@ def drop_unmatched(distorted: Track, reference: Track, path: Path) -> Indices:
     index = path.index.copy()
     poor = _poor(distorted, reference, path)
     usual = float(np.median(path.distance[~poor])) if (~poor).any() else path.noise
-    other = poor | (path.distance > _WORSE * max(usual, path.noise))
     good = np.flatnonzero(~poor)
     if not len(good):
         return np.full(len(index), -1, np.int64)
-    _trim(index, other, len(reference) - 1)
+    motion = local_motion(comparable(distorted, reference)[1])
+    others = [
+        poor | (path.distance > min(_WORSE * max(usual, path.noise), 1.5 * usual + 0.5 * float(motion[end])))
+        for end in (0, -1)
+    ]
+    _trim(index, (others[0], others[1]), len(reference) - 1)
     _place_runs(distorted, reference, index, poor)
     return index
 
@@ -43,14 +47,14 @@ def _poor(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_]:
     return np.where(flat, path.distance > 150, alike < _POOR)
 
 
-def _trim(index: Indices, other: NDArray[np.bool_], last: int) -> None:
+def _trim(index: Indices, others: tuple[NDArray[np.bool_], NDArray[np.bool_]], last: int) -> None:
     """Distorted frames before the reference's first and after its last picture."""
     for i, following in pairwise(range(len(index))):
-        if not (index[i] == 0 and index[following] == 0 and other[i]):
+        if not (index[i] == 0 and index[following] == 0 and others[0][i]):
             break
         index[i] = -1
     for i, before in pairwise(range(len(index) - 1, -1, -1)):
-        if not (index[i] == last and index[before] == last and other[i]):
+        if not (index[i] == last and index[before] == last and others[1][i]):
             break
         index[i] = -1
 

@@ -165,7 +165,7 @@ def _coarse_band(distorted: Track, reference: Track) -> _Band:
 
 def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) -> Path:
     noise = _noise(distorted, reference, band)
-    motion = _motion(reference)
+    motion = local_motion(reference)
     period = reference.period_seconds
     steps = np.diff(distorted.pts_seconds, prepend=distorted.pts_seconds[0]) / period
     search = _Search(band, len(reference), steps)
@@ -208,7 +208,7 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     return float(np.median(found)) + _NOISE_FLOOR
 
 
-def _motion(reference: Track) -> Floats:
+def local_motion(reference: Track) -> Floats:
     """(N,) how much neighbouring pictures differ hereabouts: the median of squared differences, and a floor."""
     if len(reference) < 2:
         return np.full(1, _MOTION_FLOOR, np.float32)

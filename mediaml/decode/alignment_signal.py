@@ -2,7 +2,7 @@
 
 A thumbnail is 32x18 means of luma, in sixteen bits (the 8-bit mean of an area loses slow motion to rounding), so an hour at
 25 fps is 150 MB with its detail.
- Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
+Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
 """
 
 from __future__ import annotations

@@ -119,6 +119,16 @@ def open_container(path: PathName, hwaccel: HWAccel | None = None) -> InputConta
         raise _movie_diagnosis(path, file) if looks_like_mov(head) else NoStreams(path, "the container holds no stream")
 
 
+def video_streams(container: InputContainer) -> list[av.VideoStream]:
+    """The video streams; those that a damaged file announces as another kind than it holds are left out."""
+    return [s for s in container.streams.video if isinstance(s, av.VideoStream)]
+
+
+def audio_streams(container: InputContainer) -> list[av.AudioStream]:
+    """The audio streams; those that a damaged file announces as another kind than it holds are left out."""
+    return [s for s in container.streams.audio if isinstance(s, av.AudioStream)]
+
+
 def _check_kind(path: PathName, status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from mediaml.decode.formats import MATROSKA, MOV
+from mediaml.decode.opening import audio_streams, video_streams
 
 WHOLE_BYTES = 8 << 20  # files up to this size are demuxed whole
 WHOLE_BYTES_NO_DURATION = 64 << 20  # ... or up to this one where the header gives no duration
@@ -100,7 +101,7 @@ def is_attached(stream: Stream) -> bool:
 
 
 def _walk_head(container: InputContainer, result: Scan, whole: bool, most_packets: int) -> None:
-    waiting = {s.index: _FIRST_PICTURE_PACKETS for s in container.streams.video if s.codec_context is not None}
+    waiting = {s.index: _FIRST_PICTURE_PACKETS for s in video_streams(container) if s.codec_context is not None}
     pictures = packets = size = 0
     try:
         for packet in container.demux():
@@ -140,7 +141,7 @@ def _first_picture(packet: Packet[Stream], result: Scan) -> bool:
 
 def _flush_pictures(container: InputContainer, result: Scan) -> None:
     """Pictures that a decoder still holds back (one-frame files)."""
-    for stream in container.streams.video:
+    for stream in video_streams(container):
         if stream.index in result.pictures or not result.streams[stream.index].packets or stream.codec_context is None:
             continue
         try:
@@ -179,7 +180,7 @@ def _walk_tail(container: InputContainer, result: Scan, size_bytes: int) -> None
 def _last_readable_seconds(container: InputContainer, size_bytes: int) -> float | None:
     """Where the content of a truncated ISO media file ends, from its index; None for whole files and other containers."""
     ends = []
-    for stream in (*container.streams.video, *container.streams.audio):
+    for stream in (*video_streams(container), *audio_streams(container)):
         entries = stream.index_entries
         if container.format.name != MOV or not len(entries) or not stream.time_base:
             continue

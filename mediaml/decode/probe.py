@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from mediaml.decode.formats import ANIMATED_CONTAINERS, MOV, STILL_CONTAINERS
-from mediaml.decode.opening import PathName, open_container, open_regular
+from mediaml.decode.opening import PathName, audio_streams, open_container, open_regular, video_streams
 from mediaml.decode.packet_scan import Scan, is_attached, scan
 from mediaml.decode.probe_audio import audio_stream
 from mediaml.decode.probe_video import video_stream
@@ -30,7 +30,7 @@ def probe(path: PathName) -> MediaInfo:
     without a decoder does not raise: the stream is described as far as the container does, and `warnings` says so.
     """
     with open_container(path) as container:
-        if not container.streams.video and not container.streams.audio:
+        if not video_streams(container) and not audio_streams(container):
             kinds = sorted({s.type for s in container.streams})
             raise NoStreams(path, f"holds {', '.join(kinds) or 'no'} streams; neither video nor audio nor a picture")
         with open_regular(path) as file:
@@ -55,11 +55,11 @@ def _info(
     name = container.format.name
     matched = described if len(described) == len(container.streams) else [None] * len(container.streams)
     covers = _covers(container, seen)
-    videos = [video_stream(s, name, seen, matched[s.index], s.index in covers, still) for s in container.streams.video]
-    sounds = [audio_stream(s, matched[s.index]) for s in container.streams.audio]
+    videos = [video_stream(s, name, seen, matched[s.index], s.index in covers, still) for s in video_streams(container)]
+    sounds = [audio_stream(s, matched[s.index]) for s in audio_streams(container)]
     header = None if still or not container.duration else container.duration / av.time_base
-    timed: list[Stream] = [s for s in container.streams.video if s.index not in covers]
-    span = None if still else seen.seconds([*timed, *container.streams.audio])
+    timed: list[Stream] = [s for s in video_streams(container) if s.index not in covers]
+    span = None if still else seen.seconds([*timed, *audio_streams(container)])
     content = span[1] - span[0] if span and span[1] > span[0] else None
     warnings = [w for _, more in videos for w in more] + [w for _, more in sounds for w in more]
     if still and len(videos) > 2:
@@ -88,8 +88,8 @@ def _info(
 
 def _kind(container: InputContainer, seen: Scan) -> MediaKind:
     covers = _covers(container, seen)
-    moving = [s for s in container.streams.video if s.index not in covers]
-    if container.streams.audio:
+    moving = [s for s in video_streams(container) if s.index not in covers]
+    if audio_streams(container):
         return "video" if moving else "audio"
     if not moving or container.format.name in STILL_CONTAINERS - ANIMATED_CONTAINERS:
         return "image"
@@ -103,7 +103,7 @@ def _holds_stills(container: InputContainer) -> bool:
 
 def _covers(container: InputContainer, seen: Scan) -> frozenset[int]:
     """Video streams without a timeline of their own: attached pictures, and the still that stands for a HEIF sequence."""
-    streams = container.streams.video
+    streams = video_streams(container)
     covers = {s.index for s in streams if is_attached(s)}
     if container.metadata.get("major_brand") in _PICTURE_BRANDS:
         counts = {s.index: seen.streams[s.index].packets for s in streams}

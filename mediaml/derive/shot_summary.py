@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from mediaml.derive.base import Derivation, Derived
 from mediaml.derive.inputs import SHOTS, from_media, sql_list
+from mediaml.derive.keyframes import keyframes
 from mediaml.spec import Column, Spec, Table
 from mediaml.tables import Lake
 from mediaml.tables.lake import ColumnInfo
-
-SHARPNESS = "si"
-"""The frame column that says which of several thumbnails is sharpest."""
 
 _KEYS = ("media_id", "shot_index", "start_seconds", "end_seconds", "start_frame", "end_frame")
 
@@ -19,20 +17,20 @@ _KEYS = ("media_id", "shot_index", "start_seconds", "end_seconds", "start_frame"
 class ShotSummary(Derivation):
     """`mean_X` for each real-valued frame column X, over the frames of the shot at which X was computed.
 
-    The keyframe is the sharpest (largest spatial information) of the thumbnails in the middle half of the shot; where
-    there is none, the thumbnail of the shot nearest to its middle; null where the shot has no thumbnail.
+    The keyframe is the thumbnail or sampled frame that `mediaml.derive.keyframes` finds worthiest: sharp, neither dark nor
+    burnt, clear of transitions, with a face where faces were looked for; null where no frame of the shot was looked at.
     """
 
     spec = Spec(
         name="shot_summary",
-        version=1,
+        version=2,
         summary="Means of all frame columns a shot, and its keyframe",
         outputs=(
             Column("frames_summarised", "int64", "frames", "frames with any value in the shot", Table.SHOTS, minimum=0),
             Column("keyframe_seconds", "float64", "s", "time of the shot's keyframe", Table.SHOTS, nullable=True),
         ),
         groups=("shots",),
-        cite="arithmetic means; keyframe as described in mediaml.derive.shot_summary",
+        cite="arithmetic means; keyframe as described in mediaml.derive.keyframes",
     )
 
     sources = (SHOTS,)
@@ -42,17 +40,12 @@ class ShotSummary(Derivation):
         pooled = [c for c in lake.describe("frames") if c.dtype in ("float32", "float64") and c.name != "pts_seconds"]
         columns = {f"mean_{c.name}": c for c in pooled}
         found = lake.query(_summary_sql([c.name for c in pooled], media_ids)).to_pydict()
-        keyframes = self._keyframes(lake, media_ids)
+        chosen = keyframes(lake, media_ids)
         shots = list(zip(found["media_id"], found["shot_index"], strict=True))
-        found["keyframe_seconds"] = [keyframes.get(shot) for shot in shots]
+        found["keyframe_seconds"] = [chosen.get(shot) for shot in shots]
         present = {n: c for n, c in columns.items() if any(v is not None for v in found[n])}
         rows = {n: found[n] for n in (*_KEYS, "frames_summarised", "keyframe_seconds", *present)}
         return Derived({Table.SHOTS: rows}, tuple(_mean_column(n, c) for n, c in present.items()))
-
-    def _keyframes(self, lake: Lake, media_ids: Sequence[str]) -> dict[tuple[str, int], float]:
-        sharp = any(c.name == SHARPNESS for c in lake.describe("frames"))
-        rows = lake.query(_keyframe_sql(media_ids, sharp)).to_pylist()
-        return {(r["media_id"], r["shot_index"]): r["pts_seconds"] for r in rows}
 
 
 def _mean_column(name: str, of: ColumnInfo) -> Column:
@@ -73,23 +66,4 @@ def _summary_sql(columns: Sequence[str], media_ids: Sequence[str]) -> str:
         f"FROM s LEFT JOIN (FROM frames WHERE media_id IN {sql_list(media_ids)}) f "
         "ON f.media_id = s.media_id AND f.pts_seconds >= s.start_seconds AND f.pts_seconds < s.end_seconds "
         f"GROUP BY {keys} ORDER BY s.media_id, s.shot_index"
-    )
-
-
-def _keyframe_sql(media_ids: Sequence[str], sharp: bool) -> str:
-    """The best thumbnail a shot. Sharpness is that of the frame with the thumbnail's own time."""
-    sharpness = f"max(f.{SHARPNESS})" if sharp else "NULL::FLOAT"
-    wanted = f"f.{SHARPNESS} IS NOT NULL AND f.media_id IN {sql_list(media_ids)}" if sharp else "false"
-    return (
-        f"WITH {_shots_sql(media_ids)}, "  # noqa: S608
-        "t AS (SELECT s.media_id, s.shot_index, t.pts_seconds, "
-        "abs(t.pts_seconds - (s.start_seconds + s.end_seconds) / 2) / (s.end_seconds - s.start_seconds) AS off_centre, "
-        f"{sharpness} AS sharpness "
-        "FROM s JOIN thumbnails t ON t.media_id = s.media_id "
-        "AND t.pts_seconds >= s.start_seconds AND t.pts_seconds < s.end_seconds "
-        f"LEFT JOIN frames f ON f.media_id = t.media_id AND f.pts_seconds = t.pts_seconds AND {wanted} "
-        "GROUP BY s.media_id, s.shot_index, t.pts_seconds, s.start_seconds, s.end_seconds) "
-        "SELECT media_id, shot_index, pts_seconds FROM t QUALIFY row_number() OVER ("
-        "PARTITION BY media_id, shot_index ORDER BY off_centre > 0.25, "
-        "CASE WHEN off_centre <= 0.25 THEN sharpness END DESC NULLS LAST, off_centre, pts_seconds) = 1"
     )

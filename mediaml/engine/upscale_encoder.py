@@ -160,19 +160,21 @@ def _fill(target: VideoPlane, plane: Tensor) -> None:
 
 @contextlib.contextmanager
 def keeping_priority() -> Iterator[None]:
-    """SVT-AV1 gives its threads, and the caller, real-time priority where the user is root; this takes it back."""
+    """SVT-AV1 raises the priority of its threads and of the caller, as root to real time; this takes it back."""
     tasks = Path("/proc/self/task")
     if not hasattr(os, "sched_getscheduler") or not tasks.is_dir():
         yield
         return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    policy, parameters, niceness = os.sched_getscheduler(0), os.sched_getparam(0), os.getpriority(os.PRIO_PROCESS, 0)
     try:
         yield
     finally:
-        for task in tasks.iterdir():
+        for task in map(int, (t.name for t in tasks.iterdir())):
             with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-                if os.sched_getscheduler(int(task.name)) in (os.SCHED_FIFO, os.SCHED_RR):
-                    os.sched_setscheduler(int(task.name), policy, parameters)
+                if os.sched_getscheduler(task) in (os.SCHED_FIFO, os.SCHED_RR):
+                    os.sched_setscheduler(task, policy, parameters)
+                if os.getpriority(os.PRIO_PROCESS, task) < niceness:
+                    os.setpriority(os.PRIO_PROCESS, task, niceness)
 
 
 def _refused(plan: UpscalePlan, error: Exception) -> OutputUnwritable:

@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 class MediamlNr(nn.Module):
-    """See `forward`. 0.4 M learned parameters. In training mode quality is not cut to 0..100, so that its slope is not
+    """See `forward`. 0.36 M learned parameters. In training mode quality is not cut to 0..100, so that its slope is not
     lost."""
 
     centre: Tensor
@@ -45,17 +45,17 @@ class MediamlNr(nn.Module):
         self.fragment = nn.Sequential(
             nn.Linear(STATISTICS, _WIDE),
             nn.GELU(),
-            nn.Dropout(0.2),
+            nn.Dropout(0.4),
             nn.Linear(_WIDE, _LOOK),
             nn.GELU(),
-            nn.Dropout(0.1),
+            nn.Dropout(0.4),
         )
         self.weigh = nn.Linear(_LOOK, 1)
         self.facts = nn.Sequential(nn.Linear(2 * FACTS, _STATED), nn.SiLU(), nn.Linear(_STATED, _STATED), nn.SiLU())
         self.head = nn.Sequential(
             nn.Linear(_LOOK + _STATED + 1, 160),
             nn.SiLU(),
-            nn.Dropout(0.1),
+            nn.Dropout(0.4),
             nn.Linear(160, 64),
             nn.SiLU(),
             nn.Linear(64, 2),

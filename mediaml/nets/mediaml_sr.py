@@ -182,6 +182,10 @@ class StrengthEstimator(nn.Module):
         self.head = nn.Sequential(nn.Linear(64, 32), nn.LeakyReLU(SLOPE), nn.Linear(32, 1))
 
     def forward(self, luma: Tensor) -> Tensor:
+        return self.unbounded(luma).clamp(0, 1)
+
+    def unbounded(self, luma: Tensor) -> Tensor:
+        """(N,), not limited to [0, 1]: what training looks at, because a clamped value has no gradient."""
         short = [max(0, 32 - s) for s in luma.shape[2:]]
         height, width = (s // CELL * CELL for s in luma.shape[2:])
         if any(short) or (height, width) != tuple(luma.shape[2:]):
@@ -192,7 +196,7 @@ class StrengthEstimator(nn.Module):
             luma = F.pad(luma, (0, columns, 0, rows), mode="replicate")
         features = self.features(F.pixel_unshuffle(luma, CELL) - 0.5)
         pooled = torch.cat([features.mean(dim=(2, 3)), features.std(dim=(2, 3))], dim=1)  # (N, 64)
-        return self.head(pooled)[:, 0].clamp(0, 1)
+        return self.head(pooled)[:, 0]
 
 
 def lanczos_kernel(lobes: int = 3) -> Tensor:

@@ -17,8 +17,8 @@ from mediaml.tables import ColumnInfo
 PREFERRED = ("vmaf", "niqe", "brisque", "si", "ti", "luma_mean", "colourfulness")
 """Columns that come first where a lake has them; the others follow in the order of their names."""
 
-_UNIT_OF_SERIES = re.compile(r"_(lufs|lu|lkfs|dbtp|dbfs|db|hz|percent|ms|bps)$")
-_UNITS = {"lufs": "LUFS", "lu": "LU", "lkfs": "LKFS", "dbtp": "dBTP", "dbfs": "dBFS", "db": "dB", "hz": "Hz"}
+_UNIT_OF_SERIES = re.compile(r"_(lufs|lu|lkfs|dbtp|dbfs|db|hz|percent|ms|bps|mos|probability)$")
+_UNITS = {"lufs": "LUFS", "lu": "LU", "lkfs": "LKFS", "dbtp": "dBTP", "dbfs": "dBFS", "db": "dB", "hz": "Hz", "mos": "MOS"}
 
 
 def rank(name: str) -> tuple[int, str]:
@@ -77,7 +77,18 @@ def series_curves(source: Source, points: int, limit: int) -> dict[str, list[Cur
             curve = _curve(name, _series_unit(name), "", times, [_numbers(found, k, part) for k in (4, 5, 6)])
             if curve and len(result[media_id]) < limit:
                 result[media_id].append(curve)
-    return result
+    return {media_id: _with_waveform(curves) for media_id, curves in result.items()}
+
+
+def _with_waveform(curves: list[Curve]) -> list[Curve]:
+    """The lower and the upper outline of the sound as one band, first."""
+    found = {c.name: c for c in curves}
+    low, high = found.get("waveform_low"), found.get("waveform_high")
+    if low is None or high is None or len(low.times) != len(high.times):
+        return curves
+    middle = (low.low + high.high) / 2
+    band = Curve("waveform", "full scale", "", low.times, low.low, middle, high.high)
+    return [band, *(c for c in curves if c not in (low, high))]
 
 
 def frame_means(source: Source) -> list[Metric]:

@@ -120,6 +120,10 @@ def _warnings(vocabulary: Vocabulary, space: Space) -> tuple[str, ...]:
         found.append(f"{vocabulary.id} is not meaningful in the space {space.model}: its tags are noise")
     if space.model not in vocabulary.calibration:
         found.append(f"{vocabulary.id} has no calibration for {space.model}: its scores are no probabilities")
+    if family(space) == "label_space":
+        found.append(
+            "the label space cannot see people, faces, actions, colours, counts, moods or text; such tags mean little"
+        )
     return tuple(found)
 
 

@@ -21,7 +21,10 @@ from pipelines.sr_training.pairs import PATCH, Pairs
 Report = Callable[[int, float, MediamlSr], None]
 BATCH, CROP = 8, 48
 PEAK_RATE, LAST_RATE, WARM_UP = 1e-3, 1e-5, 200
-GATE_FROM, GATE_RATE = 0.25, 0.3  # share of the time before which the gate stays open; its rate as a share of the others'
+GATE_FROM, GATE_RATE = (
+    0.25,
+    0.3,
+)  # share of the time before which the gate stays open; its rate as a share of the others'
 MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
 EMA = 0.999
 SAVE_SECONDS = 300
@@ -43,7 +46,8 @@ def train(
 ) -> MediamlSr:
     """The averaged, collapsed net after `minutes` by the clock; `checkpoint` gets the same every five minutes.
 
-    `start` goes on from the weights of a run before (plain, so `wide` must be None). The learning rate falls as a cosine of elapsed time, so a slower machine does fewer steps of the same schedule.
+    `start` goes on from the weights of a run before (plain, so `wide` must be None). The learning rate falls as a cosine of
+    elapsed time, so a slower machine does fewer steps of the same schedule.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -100,7 +104,7 @@ def train_estimator(pairs: Pairs, minutes: float, seed: int = 0) -> StrengthEsti
             2 * rng.integers(0, 65),
         )  # the grid of blocks is not always where the frame begins
         luma = torch.from_numpy(frames[:, y : y + 128, x : x + 192]).float()[:, None] / 255
-        loss = F.smooth_l1_loss(net(luma), torch.from_numpy(pairs.frame_strength[which]), beta=0.05)
+        loss = F.smooth_l1_loss(net.unbounded(luma), torch.from_numpy(pairs.frame_strength[which]), beta=0.05)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

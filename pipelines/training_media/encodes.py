@@ -6,10 +6,8 @@ In memory, with PyAV's own x264, x265, SVT-AV1 and libvpx. FFmpeg's H.264 and VP
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, cast
@@ -21,6 +19,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from mediaml.engine.upscale_encoder import keeping_priority
 from mediaml.errors import InvalidValue
 
 Codec = Literal["x264", "x265", "svt-av1", "vp9"]
@@ -102,25 +101,11 @@ def decode(content: bytes) -> list[Decoded]:
 
 def as_viewed(frames: Sequence[Planes], codec: Codec, crf: float, *, preset: str | None = None) -> list[Decoded]:
     """`frames` encoded and decoded again, one for one. Raises InvalidValue as `encode` does."""
-    with own_priority():
+    with keeping_priority():
         shown = decode(encode(frames, codec, crf, preset=preset))
     if len(shown) != len(frames):
         raise InvalidValue(f"{codec} gave {len(shown)} frames back for {len(frames)}")
     return shown
-
-
-@contextlib.contextmanager
-def own_priority() -> Iterator[None]:
-    """Keeps the scheduling class of the calling thread: SVT-AV1 gives it real-time priority where the user is root."""
-    if not hasattr(os, "sched_getscheduler"):
-        yield
-        return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        if os.sched_getscheduler(0) != policy:
-            os.sched_setscheduler(0, policy, parameters)
 
 
 def mean_qp(frame: av.VideoFrame) -> float | None:

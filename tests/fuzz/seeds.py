@@ -16,32 +16,21 @@ SIZE = (48, 32)
 FRAMES = 5
 
 VOCABULARY = """\
-name = "fuzz"
-version = 1
-space = "labels"
-prompts = ["a photo of {}"]
+id = "fuzz"
+title = "Fuzz"
+threshold = 0.5
+templates = ["{}", "a photo of {}"]
 
 [[tags]]
 id = "animals"
 label = "animals"
-phrases = ["an animal", "a pet"]
+prompts = ["an animal", "a pet"]
 
 [[tags]]
 id = "cats"
 label = "cats"
 parent = "animals"
-phrases = ["a cat"]
-"""
-PROFILE = """\
-name = "fuzz"
-description = "limits for a test"
-
-[[rules]]
-id = "loud"
-level = "fail"
-measure = "loudness_integrated"
-minimum = -24.0
-maximum = -22.0
+prompts = ["a cat"]
 """
 
 
@@ -136,10 +125,10 @@ def _one_png(path: Path) -> None:
 def _texts() -> Iterator[Seed]:
     yield Seed("vocabulary", "small.toml", VOCABULARY.encode())
     shipped = Path(__file__).resolve().parents[2] / "mediaml"
-    for kind, pattern in (("vocabulary", "derive/**/*.toml"), ("profile", "**/profiles/*.toml")):
+    sources: tuple[tuple[Kind, str], ...] = (("vocabulary", "derive/**/*.toml"), ("profile", "**/qc_profiles/*.toml"))
+    for kind, pattern in sources:
         for file in sorted(shipped.glob(pattern))[:3]:
-            yield Seed(kind, file.name, file.read_bytes())  # type: ignore[arg-type]
-    yield Seed("profile", "small.toml", PROFILE.encode())
+            yield Seed(kind, file.name, file.read_bytes())
 
 
 def _lake(folder: Path) -> Seed:

@@ -58,10 +58,9 @@ def _media(path: Path) -> str:
     except MediaError as error:
         return error.kind
     outcome = run_media(path, media, _analyzers(), device=torch.device("cpu"), max_pixels=MAX_PIXELS)
-    broken = [r for r in outcome.runners if r.error is not None]
-    if broken:
-        first = broken[0]
-        raise Finding(f"analyzer {first.spec.name}: {type(first.error).__name__}: {first.error}")
+    for runner in outcome.runners:
+        if runner.error is not None and not isinstance(runner.error, MediamlError):
+            raise Finding(f"analyzer {runner.spec.name}: {type(runner.error).__name__}: {runner.error}")
     if outcome.error is not None:
         return outcome.error.kind
     report = outcome.report

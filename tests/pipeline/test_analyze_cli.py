@@ -113,7 +113,7 @@ def test_a_run_says_what_it_does_to_machines_too(tmp_path: Path) -> None:
     code, _, _ = run("analyze", tmp_path, "-o", tmp_path / "lake", "-a", "test_mean", "-w", 0, *more)
     assert code == 1
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [e["event"] for e in events][:1] + [events[-1]["event"]] == ["run_started", "run_ended"]
+    assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_ended")
     assert {e["outcome"] for e in events if e["event"] == "file_committed"} == {"analyzed", "failed"}
     assert 'mediaml_files_total{outcome="failed"} 1' in metrics.read_text()
     assert "mediaml_run_active 0" in metrics.read_text()

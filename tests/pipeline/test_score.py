@@ -217,3 +217,50 @@ def test_bad_use_is_refused_before_anything_is_decoded(source: Path, tmp_path: P
         score(source, source, ["psnr_y"], scale_to="huge")
     with pytest.raises(InvalidValue, match="cannot be written"):
         invoke(source, "-r", source, "-m", "psnr_y", "--json", tmp_path / "none" / "o.json")
+
+
+def test_low_values_are_gated_from_above(source: Path, tmp_path: Path) -> None:
+    distorted = encode(tmp_path / "d.mp4", range(60), crf=40)
+    command = [distorted, "-r", source, "-m", "psnr"]
+    with pytest.raises(InvalidValue, match="--fail-over mean:mse_y=0.1"):
+        invoke(*command, "--fail-under", "mse_y=0.1")
+    assert invoke(*command, "--fail-over", "mse_y=0.1")[0] == 0
+    code, output = invoke(*command, "--fail-over", "p5:mse_y=1e-9")
+    assert code == 3 and "missed: d.mp4: p5:mse_y<=1e-09" in output
+    result = score(distorted, source, ["mse_y"])
+    assert result["mse_y"].percentiles[5] > result["mse_y"].median > result["mse_y"].percentiles[95]
+    assert result.worst[0].value == result["mse_y"].max
+    times = sorted(w.pts_seconds for w in result.worst)
+    assert len(times) > 1 and min(np.diff(times)) >= 0.5 - 1e-6
+
+
+def test_pairs_of_a_table_are_scored_by_the_command(source: Path, tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4", range(60), crf=30)
+    encode(tmp_path / "b.mp4", range(10, 60), crf=45)
+    listed = tmp_path / "pairs.csv"
+    listed.write_text(f"distorted,reference\na.mp4,{source}\nb.mp4,{source}\nnone.mp4,{source}\n")
+    code, output = invoke("--pairs", listed, "-m", "psnr_y", "--json", tmp_path / "all.json")
+    assert code == 1 and "none.mp4" in output
+    made = json.loads((tmp_path / "all.json").read_text())
+    assert [len(p.get("frames", [])) for p in made] == [60, 50, 0] and made[2]["error"]
+
+
+def test_another_backend_gives_the_same_output(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    distorted = encode(tmp_path / "d.mp4", range(5, 60), crf=40)
+    ours, theirs = (score(distorted, source, ["psnr", "ssim"], backend=b) for b in ("mediaml", "libvmaf"))
+    a, b = score_dict(ours), score_dict(theirs)
+    assert a.keys() == b.keys() and "libvmaf" in b["backend"] and a["backend"] == "mediaml"
+    assert [f["reference_frame"] for f in a["frames"]] == [f["reference_frame"] for f in b["frames"]]
+    for name in ("psnr_y", "psnr_611", "mse_u", "ssim"):
+        assert theirs.frames[name] == pytest.approx(ours.frames[name], abs=2e-5)
+    with pytest.raises(InvalidValue, match="does not give xpsnr"):
+        score(distorted, source, ["xpsnr"], backend="libvmaf")
+
+
+def test_no_backend_says_where_was_looked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediaml.engine import score_libvmaf
+
+    monkeypatch.setattr(score_libvmaf, "_PLACES", {"MEDIAML_FFMPEG": lambda: "/nowhere/ffmpeg", "PATH": lambda: None})
+    with pytest.raises(InvalidValue, match=r"MEDIAML_FFMPEG: /nowhere/ffmpeg does not run.*PATH: none"):
+        score(source, source, ["psnr_y"], backend="libvmaf")

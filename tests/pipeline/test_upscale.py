@@ -60,8 +60,9 @@ def test_twenty_minutes_keep_every_time(tmp_path: Path, settings: Settings) -> N
     pts = np.cumsum(rng.integers(20, 60, 610)).tolist()  # in 1 / 20 s: 2 s apart on average
     sound = np.tile(sine(1.0, rate=8000, channels=1), (1, 1220))
     source = make_clip(
-        tmp_path / "in.mp4", lambda i: gradient(i, 32, 32), 610, fps=20, pts=pts, audio=sound, audio_rate=8000
-    )
+        tmp_path / "in.mp4", lambda i: gradient(i, 32, 32), 610,
+        fps=20, pts=pts, audio=sound, audio_rate=8000, options={"bf": "0", "preset": "ultrafast"},
+    )  # fmt: skip
     out = tmp_path / "out.mp4"
     result = upscale(source, out, settings())
     before, after = times(source), times(out)
@@ -224,7 +225,8 @@ def test_pictures_of_a_directory(tmp_path: Path, settings: Settings) -> None:
     (folder / "c.png").write_bytes(b"broken")
     outcomes = list(upscale_photos(folder, tmp_path / "out", settings()))
     assert [o.error is None for o in outcomes] == [True, True, False]
-    assert Image.open(tmp_path / "out" / "a.jpg").size == (40, 28)
+    with Image.open(tmp_path / "out" / "a.jpg") as jpeg:
+        assert jpeg.size == (40, 28)
     with Image.open(tmp_path / "out" / "b.png") as png:
         assert (png.size, png.mode) == ((18, 18), "RGBA")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg", "b.png"]

@@ -16,6 +16,10 @@ from mediaml.tables import AnalyzerRows, Lake
 LUMA = Column("luma_mean", "float32", "code value", "mean luma", minimum=0, maximum=255)
 NIQE = Column("niqe", "float32", "1", "a score", nullable=True)
 SI = Column("si", "float32", "code value", "spatial information", minimum=0, nullable=True)
+BRIGHT = Column("luma_mean", "float32", "1", "mean luma", minimum=0, maximum=1)
+FACE = Column("largest_face_share", "float32", "1", "share of the largest face", minimum=0, maximum=1)
+BEGIN = Column("transition_start_seconds", "float64", "s", "start of the transition", Table.SHOTS, nullable=True)
+STOP = Column("transition_end_seconds", "float64", "s", "end of the transition", Table.SHOTS, nullable=True)
 CUT = Column("transition", "string", "class", "how the shot ends", Table.SHOTS)
 
 
@@ -33,10 +37,15 @@ def put(lake: Lake, name: str, *rows: AnalyzerRows) -> str:
     return media_id(name)
 
 
-def shots(bounds: Sequence[float], parameters: str = "", fps: float = 10.0) -> AnalyzerRows:
-    """Shots that meet at `bounds`, in seconds."""
+def shots(
+    bounds: Sequence[float],
+    parameters: str = "",
+    fps: float = 10.0,
+    spans: Sequence[tuple[float, float] | None] | None = None,
+) -> AnalyzerRows:
+    """Shots that meet at `bounds`, in seconds; `spans`: of the transition that ends each."""
     starts, ends = list(bounds[:-1]), list(bounds[1:])
-    rows = {
+    rows: dict[str, list[Any]] = {
         "shot_index": list(range(len(starts))),
         "start_seconds": starts,
         "end_seconds": ends,
@@ -44,7 +53,12 @@ def shots(bounds: Sequence[float], parameters: str = "", fps: float = 10.0) -> A
         "end_frame": [round(e * fps) for e in ends],
         "transition": ["cut"] * len(starts),
     }
-    return AnalyzerRows("shots_transnetv2@1", parameters, {Table.SHOTS: (CUT,)}, {Table.SHOTS: rows})
+    columns: tuple[Column, ...] = (CUT,)
+    if spans is not None:
+        columns += (BEGIN, STOP)
+        rows["transition_start_seconds"] = [s and s[0] for s in spans]
+        rows["transition_end_seconds"] = [s and s[1] for s in spans]
+    return AnalyzerRows("shots_transnetv2@1", parameters, {Table.SHOTS: columns}, {Table.SHOTS: rows})
 
 
 def frames(column: Column, times: Sequence[float], values: Sequence[Any], spec_id: str) -> AnalyzerRows:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from mediaml.derive import derive
-from tests.unit.derive_lakes import LUMA, NIQE, SI, frames, lite0, make_lake, put, shots, thumbnails
+from mediaml.tables import AnalyzerRows
+from tests.unit.derive_lakes import BRIGHT, FACE, LUMA, NIQE, SI, frames, lite0, make_lake, put, shots, thumbnails
 
 
 def summary_rows(lake, media: str) -> list[dict]:
-    return lake.table("shots", where=f"analyzer = 'shot_summary@1' AND media_id = '{media}'").to_pylist()
+    return lake.table("shots", where=f"analyzer = 'shot_summary@2' AND media_id = '{media}'").to_pylist()
 
 
 def test_means_over_the_frames_of_each_shot(tmp_path: Path):
@@ -47,18 +48,44 @@ def test_the_wide_view_joins_a_shot_and_its_summary(tmp_path: Path):
     assert (row["transition"], row["mean_luma_mean"]) == ("cut", 7)
 
 
-def test_the_keyframe_is_the_sharpest_in_the_middle_half(tmp_path: Path):
+def keyframe(tmp_path: Path, *rows: AnalyzerRows) -> list[float | None]:
     lake = make_lake(tmp_path)
-    times = [0.0, 3.0, 4.0, 5.0, 9.0, 10.5, 19.0]
-    a = put(
-        lake,
-        "a",
-        shots([0.0, 10.0, 20.0, 21.0]),
-        thumbnails(times),
-        frames(SI, times, [90.0, 20.0, 40.0, 30.0, 95.0, 1.0, 2.0], "siti@1"),
-    )
+    a = put(lake, "a", *rows)
     derive(lake, only=["shot_summary"])
-    assert [s["keyframe_seconds"] for s in summary_rows(lake, a)] == [4.0, 19.0, None]
+    return [s["keyframe_seconds"] for s in summary_rows(lake, a)]
+
+
+def test_the_keyframe_is_sharp_and_away_from_the_cuts(tmp_path: Path):
+    times = [0.0, 3.0, 4.0, 5.0, 9.9, 10.5, 19.0]
+    sharp = frames(SI, times, [90.0, 20.0, 40.0, 30.0, 95.0, 1.0, 2.0], "siti@1")
+    assert keyframe(tmp_path, shots([0.0, 10.0, 20.0, 21.0]), thumbnails(times), sharp) == [4.0, 19.0, None]
+
+
+def test_the_keyframe_is_neither_dark_nor_burnt(tmp_path: Path):
+    times = [2.0, 4.0, 6.0]
+    lit = frames(BRIGHT, times, [0.03, 0.4, 0.96], "colour_stats@1")
+    sharp = frames(SI, times, [90.0, 50.0, 80.0], "siti@1")
+    assert keyframe(tmp_path, shots([0.0, 10.0]), thumbnails(times), lit, sharp) == [4.0]
+
+
+def test_the_keyframe_lies_outside_dissolves(tmp_path: Path):
+    """The dissolve from 8.5 to 11.5 reaches into both shots."""
+    times = [4.0, 9.0, 11.0, 16.0]
+    sharp = frames(SI, times, [40.0, 90.0, 90.0, 40.0], "siti@1")
+    found = keyframe(tmp_path, shots([0.0, 10.0, 20.0], spans=[(8.5, 11.5), None]), thumbnails(times), sharp)
+    assert found == [4.0, 16.0]
+
+
+def test_a_face_makes_a_frame_the_keyframe(tmp_path: Path):
+    times = [4.0, 5.0, 6.0]
+    sharp = frames(SI, times, [50.0, 50.0, 45.0], "siti@1")
+    seen = frames(FACE, times, [0.0, 0.0, 0.08], "faces@1")
+    assert keyframe(tmp_path, shots([0.0, 10.0]), thumbnails(times), sharp, seen) == [6.0]
+
+
+def test_a_sampled_frame_does_where_the_shot_has_no_thumbnail(tmp_path: Path):
+    lit = frames(BRIGHT, [1.0, 12.0, 15.0], [0.5, 0.5, 0.5], "colour_stats@1")
+    assert keyframe(tmp_path, shots([0.0, 10.0, 20.0]), thumbnails([5.0]), lit) == [5.0, 15.0]
 
 
 def test_without_sharpness_the_keyframe_is_nearest_to_the_middle(tmp_path: Path):

@@ -18,7 +18,7 @@ from mediaml.analyzers.artifacts.findings import Detector
 from mediaml.analyzers.artifacts.noise import Noise, noise_sigma
 from mediaml.analyzers.artifacts.ringing import Ringing
 from mediaml.analyzers.artifacts.signal_levels import SignalLevels
-from mediaml.analyzers.artifacts.upscaled import Upscaled, detail_share
+from mediaml.analyzers.artifacts.upscaled import Upscaled, shrink_loss
 from tests.contract.inputs import clip, media_info
 from tests.detecting import LIMITED, kinds, native_spans, scene
 
@@ -121,8 +121,9 @@ def test_noise_is_measured_in_levels(sigma: float) -> None:
     assert noise_sigma(np.clip(flat, 0, 255).astype(np.uint8)) == pytest.approx(sigma, rel=0.15)
 
 
-def test_upscaling_by_two_halves_the_detail() -> None:
-    assert detail_share(enlarged(0)) < 0.6 < detail_share(clean())
+def test_enlarging_by_two_is_seen() -> None:
+    assert shrink_loss(enlarged(0))[0] < 0.35 and shrink_loss(enlarged(0))[1] == 2.0
+    assert shrink_loss(clean())[0] > 0.4
     media = media_info(clip(3), None)
     (found,) = native_spans(Upscaled(), [enlarged(i) for i in range(4)], media=media)
     assert found["kind"] == "upscaled" and (found["start_seconds"], found["end_seconds"]) == pytest.approx(

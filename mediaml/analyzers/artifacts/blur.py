@@ -13,7 +13,7 @@ from mediaml.spec import Column, Spec
 
 _REACH = 4  # px to each side of an edge that its whole rise is measured over
 _RISE = 30  # levels over 8 px: an edge
-_SHARPEST_PERCENTILE = 90
+_SHARPEST_PERCENTILE = 95
 _LEAST_EDGES = 100
 _BLURRED = 0.5  # of the rise within 2 px: sharpest edges softer than a Gaussian of about 1.5 px
 _RELATIVE = 0.68  # of the file's own usual sharpness
@@ -23,7 +23,7 @@ _MINIMUM_SECONDS = 0.9  # two samples
 
 
 class Blur(Detector):
-    """The share of an edge's rise over 8 px that falls on its middle 2 px, at the sharpest tenth of all edges.
+    """The share of an edge's rise over 8 px that falls on its middle 2 px, at the sharpest twentieth of all edges.
 
     A step gives 1, one blurred by a Gaussian of 1 px 0.68, of 2 px 0.40, a ramp 0.25. Background out of focus and motion
     blur leave some edge sharp, so shallow depth of field is not defocus. Native luma, twice a second; above 1080 lines the
@@ -39,7 +39,7 @@ class Blur(Detector):
         summary="blurred and defocused pictures",
         outputs=(
             Column(
-                "edge_sharpness", "float32", "1", "share of an edge's rise within 2 px, sharpest tenth; null without edges",
+                "edge_sharpness", "float32", "1", "share of an edge's rise within 2 px, sharpest 5 %; null without edges",
                 minimum=0, maximum=1, nullable=True,
             ),
         ),

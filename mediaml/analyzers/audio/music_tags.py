@@ -1,0 +1,123 @@
+"""Tags and embeddings of music by musicnn, only where music is likely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mediaml import weights
+from mediaml.analyzers.audio.runs import RunAnalyzer
+from mediaml.nets.audio_classes import CLASSES, AudioClasses
+from mediaml.nets.musicnn import DIMENSIONS, MTT_TAGS, PATCH, SAMPLE_RATE, STEP, MusicLogMel, Musicnn
+from mediaml.ops.mel import KaldiFbank
+from mediaml.spec import AudioView, Column, Need, Spec, Table
+
+_MUSIC = 0.5  # mean probability of music (FireRedVAD) from which a window is tagged: musicnn calls speech "techno"
+_TAGS, _LEAST = 10, 0.05
+
+
+class MusicTags(RunAnalyzer):
+    """Windows of 3 s, one after the other; those that a classifier does not take for music are left out.
+
+    tags        the file's ten best of MagnaTagATune's 50 by mean probability over its musical windows
+    embeddings  the 200 values before the tags: a unit vector a window (scope "window") and their mean (scope "file")
+    files       music_windows: how many windows were tagged
+    """
+
+    piece_seconds = STEP / SAMPLE_RATE
+    spec = Spec(
+        name="music_tags",
+        version=1,
+        summary="50 music tags and embeddings, where music is likely (musicnn)",
+        outputs=(
+            Column("music_windows", "int32", "windows", "windows of 3 s taken for music", Table.FILES, minimum=0),
+            Column(
+                "vector", "float32", "1", "unit vector of musicnn's last layer but one", Table.EMBEDDINGS,
+                minimum=-1.0001, maximum=1.0001, length=DIMENSIONS,
+            ),
+        ),
+        need=Need(AudioView(SAMPLE_RATE, "mono")),
+        ordered=True,
+        weights=("musicnn_mtt_index", "musicnn_mtt_data", "firered_audio_classes"),
+        groups=("audio", "tags", "embeddings"),
+        default=False,
+        cite="Pons & Serra 2019, musicnn, arXiv:1909.06654; Law et al. 2009, MagnaTagATune",
+        licence="ISC",
+        cost_ms=35.0,
+    )  # fmt: skip
+
+    def setup(self, device: torch.device) -> None:
+        super().setup(device)
+        self._classes = AudioClasses.from_file(weights.resolve("firered_audio_classes"))
+        self._net = Musicnn.from_files(weights.resolve("musicnn_mtt_index"), weights.resolve("musicnn_mtt_data"))
+        self._fbank, self._mel = KaldiFbank(), MusicLogMel()
+        self._sha256 = "+".join(weights.weights_sha256(w) for w in ("musicnn_mtt_index", "musicnn_mtt_data"))
+
+    def reset(self) -> None:
+        self._windows: list[tuple[float, float, np.ndarray, np.ndarray]] = []  # start, end, tags, vector
+
+    def begin_run(self) -> None:
+        self._held: Tensor | None = None
+        self._at = 0  # sample number of the piece that is held
+
+    def add(self, piece: Tensor) -> None:
+        samples = piece[0].cpu()
+        if self._held is not None:
+            self._judge(torch.cat([self._held, samples[: PATCH - STEP]]))
+            self._at += STEP
+        self._held = samples
+
+    def end_run(self) -> None:
+        if self._held is not None and self._held.shape[0] >= SAMPLE_RATE:
+            self._judge(self._held)
+
+    def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
+        return {
+            Table.FILES: {"music_windows": [len(self._windows)]},
+            Table.TAGS: self._tags(),
+            Table.EMBEDDINGS: self._embeddings(),
+        }
+
+    def _judge(self, samples: Tensor) -> None:
+        with torch.inference_mode():
+            music = float(self._classes(self._fbank(samples))[:, CLASSES.index("music")].mean())
+            if music < _MUSIC:
+                return
+            patch = torch.nn.functional.pad(samples, (0, max(0, PATCH - samples.shape[0])))[:PATCH]
+            tags, vector = self._net(self._mel(patch[None]))
+        start = self.origin + self._at / SAMPLE_RATE
+        end = start + min(samples.shape[0], STEP) / SAMPLE_RATE
+        unit = torch.nn.functional.normalize(vector, dim=1)[0].numpy()
+        self._windows.append((start, end, tags[0].numpy(), unit))
+
+    def _tags(self) -> dict[str, list[Any]]:
+        mean = np.mean([w[2] for w in self._windows], axis=0) if self._windows else np.zeros(len(MTT_TAGS))
+        best = [int(k) for k in np.argsort(-mean, kind="stable")[:_TAGS] if mean[k] >= _LEAST]
+        return {
+            "scope": ["file"] * len(best),
+            "start_seconds": [self._windows[0][0]] * len(best) if best else [],
+            "end_seconds": [self._windows[-1][1]] * len(best) if best else [],
+            "vocabulary": ["magnatagatune"] * len(best),
+            "tag_id": [MTT_TAGS[k].replace(" ", "_") for k in best],
+            "label": [MTT_TAGS[k] for k in best],
+            "score": [float(mean[k]) for k in best],
+            "rank": list(range(1, len(best) + 1)),
+        }
+
+    def _embeddings(self) -> dict[str, list[Any]]:
+        rows = [(w[0], w[1], w[3], "window") for w in self._windows]
+        if rows:
+            mean = np.mean([w[3] for w in self._windows], axis=0)
+            rows.append((rows[0][0], rows[-1][1], mean / max(float(np.linalg.norm(mean)), 1e-12), "file"))
+        return {
+            "start_seconds": [r[0] for r in rows],
+            "end_seconds": [r[1] for r in rows],
+            "scope": [r[3] for r in rows],
+            "model": [self.space] * len(rows),
+            "weights_sha256": [self._sha256] * len(rows),
+            "vector": [np.asarray(r[2], np.float32) for r in rows],
+        }

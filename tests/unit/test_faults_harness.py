@@ -1,0 +1,80 @@
+"""The fault-injection harness itself: events lie where it says, and the matching rule is the stated one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.faults.colour import luma
+from benchmarks.faults.injection import Event, Spot, spots, write_faulty
+from benchmarks.faults.matching import Found, Score, match, overlap
+from benchmarks.faults.sources import FPS, Clip, Picture
+from benchmarks.faults.temporal import TEMPORAL
+from benchmarks.faults.watching import watch
+from mediaml.analyzers.artifacts.black import Black
+from mediaml.analyzers.artifacts.timing import Timing
+from tests.detecting import scene
+
+FAULTS = {f.name: f for f in TEMPORAL}
+
+
+class Shapes(Clip):
+    """A window that moves over drawn shapes."""
+
+    name, width, height = "shapes", 96, 64
+
+    def frame(self, index: float) -> Picture:
+        x = round(2 * index) % 90
+        picture = np.full((96, 96), 128, np.uint8)
+        luma(picture)[:] = scene(64, 96)[:, x : x + 96]
+        return picture
+
+
+def test_black_is_written_where_it_is_said_and_found_there(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.mp4"
+    events = write_faulty(path, Shapes(), FAULTS["black"], ["middle"])
+    assert [(e.start, e.end) for e in events] == [pytest.approx((2.4, 3.4))]
+    with av.open(str(path)) as container:
+        dark = [i for i, f in enumerate(container.decode(video=0)) if luma(np.asarray(f.to_ndarray())).mean() < 20]
+    assert dark == list(range(60, 85))
+    (found,) = watch(path, [Black()])[0]["black"]
+    assert (found.start, found.end) == pytest.approx((2.4, 3.4))
+
+
+def test_gaps_in_timestamps_are_written_and_found(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.mp4"
+    events = write_faulty(path, Shapes(), FAULTS["timestamps"], ["middle", "strong"])
+    found = watch(path, [Timing()])[0]["timing"]
+    assert [f.kind for f in found] == ["missing_frames", "timestamp_jump"]
+    for event, finding in zip(events, found, strict=True):
+        assert (finding.start, finding.end) == pytest.approx((event.start, event.end), abs=0.002)
+
+
+def test_a_freeze_repeats_the_frame_before_it() -> None:
+    fault = FAULTS["freeze"]
+    where, frames = spots(fault)
+    assert [s.severity for s in where] == ["mild", "middle", "strong"] and where[-1].stop < frames
+    assert fault.offset is not None
+    spot = where[1]
+    assert {at + fault.offset(at, spot) for at in range(spot.first, spot.stop)} == {spot.first - 1}
+
+
+def test_drops_leave_out_three_times_so_many_frames() -> None:
+    fault, spot = FAULTS["dropped frames"], Spot(100, 140, "strong")
+    assert fault.offset is not None and fault.keeps
+    assert fault.offset(139, spot) == 15
+
+
+def test_matching_is_one_to_one_by_overlap() -> None:
+    events = [Event("black", "mild", 1.0, 2.0), Event("black", "strong", 5.0, 7.0)]
+    found = [Found("black", a, b, 0.5, 1.0, "") for a, b in ((1.1, 2.1), (0.9, 1.2), (5.9, 6.1), (9.0, 9.5))]
+    met, extra = match(events, found)
+    assert met == {0: 0} and extra == [1, 2, 3]
+    assert overlap((1.0, 2.0), (1.0, 2.0)) == 1.0
+    assert overlap((0.0, 0.5), (2.0, 2.5)) == 0.0
+    assert overlap((0.0, 1.0), (0.5, 1.5)) == pytest.approx(1.0 / 2.0)
+    assert Score(hits=9, misses=1, false_alarms=1).f1 == pytest.approx(0.9)
+    assert FPS == 25

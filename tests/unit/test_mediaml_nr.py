@@ -1,0 +1,172 @@
+"""mediaml_nr: facts of the bitstream reach analyzers, the network takes what it finds, intervals are in order, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mediaml.analyzers.quality_nr.mediaml_nr import MediamlNrQuality
+from mediaml.cli import app
+from mediaml.decode.plan import make_plan
+from mediaml.decode.probe import probe
+from mediaml.decode.stream import MediaStream
+from mediaml.engine.score_single import parse_limits, score_single
+from mediaml.errors import InvalidValue, NoStreams
+from mediaml.frames import Bitstream, FrameBatch, Planes
+from mediaml.nets.kernel_ridge import KernelRidge
+from mediaml.nets.mediaml_nr import FACTS, MediamlNr, interval
+from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_statistics import STATISTICS, fragments, grid_corners, statistics
+from mediaml.ops.quantiser import log2_step
+from mediaml.spec import AudioView, Need, View
+from tests.clips import make_clip, sine
+
+
+def texture(index: int) -> np.ndarray:
+    """(144, 192, 3): the same noise at every frame, moved sideways."""
+    noise = np.random.default_rng(0).integers(0, 256, (144, 260, 3), dtype=np.uint8)
+    return np.ascontiguousarray(noise[:, index : index + 192])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same two seconds at two qualities."""
+    folder = tmp_path_factory.mktemp("nr")
+    return {
+        name: make_clip(folder / f"{name}.mp4", texture, 40, options={"crf": crf, "preset": "ultrafast"}, fps=20)
+        for name, crf in (("good", "16"), ("bad", "46"))
+    }
+
+
+def facts_of(path: Path, need: Need) -> Bitstream:
+    media = probe(path)
+    with MediaStream(path, media, make_plan(media, [need])) as stream:
+        batches = [d.batch for d in stream]
+    assert isinstance(batches[0], FrameBatch) and batches[0].bitstream is not None
+    return batches[0].bitstream
+
+
+def test_bitstream_facts_come_where_asked(clips: dict[str, Path]) -> None:
+    good, bad = (facts_of(clips[n], Need(View.luma(), bitstream=True)) for n in ("good", "bad"))
+    assert good.picture_type[0] == 1 and set(good.picture_type[1:].tolist()) <= {1, 2, 3}
+    assert good.packet_bytes.isfinite().all() and (good.packet_bytes > 0).all()
+    assert good.packet_bytes.sum() > 3 * bad.packet_bytes.sum()
+    assert 5 < good.qp.mean() < 25 < 35 < bad.qp.mean() <= 51
+    total = float(good.packet_bytes.sum())
+    assert total == pytest.approx(clips["good"].stat().st_size, rel=0.1, abs=6000)
+
+
+def test_facts_are_absent_where_not_asked_and_refused_for_sound(clips: dict[str, Path]) -> None:
+    media = probe(clips["good"])
+    with MediaStream(clips["good"], media, make_plan(media, [Need(View.luma())])) as stream:
+        batch = next(iter(stream)).batch
+    assert isinstance(batch, FrameBatch) and batch.bitstream is None
+    with pytest.raises(InvalidValue, match="pictures"):
+        Need(AudioView(), bitstream=True)
+
+
+def test_steps_of_codecs_share_a_scale() -> None:
+    assert log2_step("h264", torch.tensor([4.0, 28.0])).tolist() == pytest.approx([0.0, 4.0])
+    vp9 = log2_step("vp9", torch.tensor([0.0, 1.0, 95.0, 255.0]))
+    assert vp9.tolist() == pytest.approx([-1.0, 0.0, math.log2(102 / 8), math.log2(1828 / 8)], abs=1e-3)
+    assert log2_step("mpeg2video", torch.tensor([8.0])).item() == 3.0
+    assert log2_step("hevc", torch.tensor([30.0])).isnan().all()
+
+
+def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
+    unknown = facts_vector("thing", 1000, math.nan, None, 2)
+    assert unknown.shape == (2, FACTS) and unknown.isnan().all()
+    coded = Bitstream(
+        torch.tensor([125.0]), torch.tensor([2], dtype=torch.uint8), torch.tensor([28.0]), torch.tensor([0.0])
+    )
+    known = facts_vector("h264", 1000, 0.5, coded, 1)
+    assert known[0, :7].tolist() == pytest.approx([0.0, 0.0, 4 / 3, 0, 1, 0, 1.0]) and known[0, 7] == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(1080, 1920), (97, 131), (1, 1)])
+def test_fragments_of_any_size(height: int, width: int) -> None:
+    y = torch.full((1, 1, height, width), 126, dtype=torch.uint8)
+    half = torch.full((1, 1, (height + 1) // 2, (width + 1) // 2), 138, dtype=torch.uint8)
+    luma, chroma = fragments(Planes(y, half, half, 8), "limited")
+    assert luma.shape == (1, 12, 1, 96, 96) and chroma.shape == (1, 12, 2, 48, 48)
+    assert luma.eq(110).all() and chroma.eq(10).all()
+    assert all(y % 8 == 0 and x % 8 == 0 for y, x in grid_corners(height, width))
+
+
+def test_statistics_see_blur_and_block_borders() -> None:
+    noise = torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)) * 200
+    blurred = torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
+    blocky = torch.nn.functional.avg_pool2d(noise, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    grey = torch.zeros(1, 2, 48, 48)
+    sharp, soft, blocks = (statistics(p, grey)[0] for p in (noise, blurred, blocky))
+    assert sharp.shape == (STATISTICS,) and sharp.isfinite().all()
+    assert soft[62] < sharp[62] - 2  # the highest band of luma, log2
+    assert blocks[2 * 191 + 7] > 2 and sharp[2 * 191 + 7].abs() < 0.3  # gradient across block borders
+
+
+def test_network_works_without_facts_and_keeps_to_its_range() -> None:
+    net = MediamlNr().eval()
+    quality, spread = net(torch.randn(3, 12, STATISTICS), torch.full((3, FACTS), math.nan), torch.ones(3))
+    assert quality.shape == (3,) and (quality >= 0).all() and (quality <= 100).all() and (spread > 0).all()
+    low, high = interval(quality, spread, 2.0)
+    assert (low <= quality).all() and (quality <= high).all() and (low >= 0).all() and (high <= 100).all()
+
+
+def test_kernel_ridge_learns_a_curve_and_survives_a_file(tmp_path: Path) -> None:
+    x = torch.linspace(0, 6, 80)[:, None]
+    net = KernelRidge.fit(x, x[:, 0].sin(), gamma=4.0, penalty=1e-3)
+    assert (net(x) - x[:, 0].sin()).abs().max() < 0.02
+    net.save(tmp_path / "net.safetensors")
+    assert torch.allclose(KernelRidge.load(tmp_path / "net.safetensors", 1)(x), net(x), atol=1e-3)
+
+
+def test_a_better_encode_is_predicted_better(clips: dict[str, Path]) -> None:
+    good, bad = (score_single(clips[n], device="cpu", artifacts=False) for n in ("good", "bad"))
+    assert good.mean[1] > bad.mean[1] + 15
+    for result in (good, bad):
+        assert result.mean[0] <= result.mean[1] <= result.mean[2]
+        assert (result.frames["nr_quality_low"] <= result.frames["nr_quality"]).all()
+        assert (result.frames["nr_quality"] <= result.frames["nr_quality_high"]).all()
+        assert np.isnan(result.frames["nr_quality_1080"]).all()  # 144 lines are too few for that
+
+
+def test_score_without_reference_by_command(clips: dict[str, Path], tmp_path: Path) -> None:
+    names = {n: tmp_path / f"out.{n}" for n in ("json", "csv", "html")}
+    options = [part for name, path in names.items() for part in (f"--{name}", str(path))]
+    done = CliRunner().invoke(app, ["score", str(clips["bad"]), *options, "--fail-under", "nr=99"])
+    assert done.exit_code == 3, done.output
+    found = json.loads(names["json"].read_text())
+    assert found["quality"]["low"] <= found["quality"]["mean"] <= found["quality"]["high"]
+    assert len(found["frames"]) == 2 and found["missed"][0]["limit"] == "mean:nr_quality=99"
+    assert names["csv"].read_text().count("\n") == 3
+    assert "predicted VMAF" in names["html"].read_text()
+
+
+def test_many_files_and_a_bad_one(clips: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no media at all")
+    done = CliRunner().invoke(app, ["score", str(clips["good"]), str(broken), "--json", str(tmp_path / "o.json")])
+    assert done.exit_code == 1
+    good, bad = sorted(json.loads((tmp_path / "o.json").read_text()), key=lambda f: "error" in f)
+    assert good["quality"]["mean"] > 0 and bad["kind"] == "not_media"
+
+
+def test_refusals(tmp_path: Path) -> None:
+    sound = make_clip(tmp_path / "sound.m4a", [], audio=sine(0.5))
+    with pytest.raises(NoStreams, match="no picture to judge"):
+        score_single(sound)
+    with pytest.raises(InvalidValue, match="only nr, nr_1080"):
+        parse_limits("vmaf=90")
+    assert [str(m) for m in parse_limits("nr=80,p5:nr_1080=50")] == ["mean:nr_quality=80", "p5:nr_quality_1080=50"]
+
+
+def test_one_picture(tmp_path: Path) -> None:
+    result = score_single(make_clip(tmp_path / "one.mp4", texture, 1), artifacts=False)
+    assert len(result.worst) == 1 and result.pooled["nr_quality"].frames == 1
+    assert MediamlNrQuality.spec.need is not None and MediamlNrQuality.spec.need.bitstream
