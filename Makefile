@@ -30,7 +30,7 @@ check: $(STAMP) ## ruff, pyright, import-linter
 	scripts/check
 
 bench: $(STAMP) ## the benchmarks, side by side with peers; results are printed (tens of minutes)
-	for subject in decode analyze audio full_reference alignment asof cold_start kill fuzz codecs; do $(BIN)/python -m benchmarks.$$subject || exit 1; done
+	for subject in decode analyze audio full_reference alignment asof cold_start kill fuzz codecs detectors; do $(BIN)/python -m benchmarks.$$subject || exit 1; done
 
 clean:
 	rm -rf demo

@@ -180,7 +180,7 @@ def speed(clip: Path, folder: Path, frames: int = 8) -> None:
 
 
 def peers() -> None:
-    """The conventions of other packages against those packages, and everybody's speed (benchmarks/full_reference_peers.py)."""
+    """The conventions of other packages against those packages, and everybody's speed."""
     from benchmarks.full_reference_peers import made_pair, show_peers, show_speed
 
     ref, dist = made_pair()

@@ -25,6 +25,8 @@ from torch import Tensor
 from mediaml import weights
 from mediaml.analyzers.quality_nr.brisque import Brisque
 from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds
+from mediaml.engine.analyze import check_weights
+from mediaml.errors import WeightsAbsent
 from mediaml.frames import Colour, FrameBatch
 from mediaml.nets.mediaml_nr import Calibration, MediamlNr, interval, load
 from pipelines.nr_data import TRAIN_SCALES
@@ -95,8 +97,13 @@ def fit_baselines(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str, 
     found = {"QP alone": logistic(np.array(columns[0]), truth, np.array(columns[1]))}
     rows = [quadratic([bits_features(e) for e in part]) for part in (train, test)]
     found["bitrate, size, codec"] = ridge(rows[0], truth, rows[1])
-    some = list(train)[:: max(1, len(train) // 300)]  # enough for a curve of four parameters
+    some = list(train)[:: max(1, len(train) // 200)]  # enough for a curve of four parameters
     for name, make in (("BRISQUE", Brisque), ("NIQE", Niqe), ("NIQE (V-BLIINDS)", NiqeVbliinds)):
+        try:
+            check_weights([make])
+        except WeightsAbsent as absent:
+            print(f"{name} is left out: {absent}")
+            continue
         fitted = handcrafted(some, make), np.array([e.vmaf_clip[0] for e in some]), handcrafted(test, make)
         found[name] = logistic(*fitted)
     return found

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.shots                 # held-out sources and the golden cut list
     OMP_NUM_THREADS=1 python -m benchmarks.shots --set tuning    # where the fast detector's thresholds were chosen
+    OMP_NUM_THREADS=1 python -m benchmarks.shots --goldens       # two clips against PySceneDetect's golden cut lists
 
 A detection matches a transition if their frames overlap within two frames; each may match once. PySceneDetect is measured
 where it is installed, as its detectors' defaults give it, on the same pictures.
@@ -11,20 +12,24 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import torch
 
-from benchmarks.shot_material import Frames, Sequence, load, make_sequence
+from benchmarks.shot_material import SHARED, SIZE, Frames, Sequence, load, make_sequence
 from mediaml.analyzers.base import FrameAnalyzer
 from mediaml.analyzers.shots.fast import FastShots
 from mediaml.analyzers.shots.transnetv2 import VIEW, ShotBoundaries
 from mediaml.frames import Colour, FrameBatch
 from mediaml.spec import Table
 
+GOLDENS = SHARED / "shots/Breakthrough+PySceneDetect/tests/resources"
 SLACK = 2
 KINDS = ("cut", "dissolve", "wipe", "fade")
 Spans = list[tuple[int, int]]
@@ -114,18 +119,54 @@ def row(name: str, sequences: list[Sequence], detect: Callable[[Frames], Spans])
     return f"| {name} | {f1:.3f} | {precision:.3f} | {recalls} | {wrongs} | {seconds / frames * 1000:.2f} |"
 
 
+def whole_clip(path: Path) -> Frames:
+    """(N, 54, 96, 3) RGB, every frame."""
+    with av.open(str(path)) as container:
+        shown = [f.reformat(*SIZE, "rgb24", interpolation="AREA").to_ndarray() for f in container.decode(video=0)]
+    return np.stack(shown)
+
+
+def golden_rows(detectors: dict[str, Callable[[Frames], Spans]]) -> list[str]:
+    """A row a golden list: its cuts, and how many of them each detector finds within two frames, of how many it reports."""
+    found: dict[str, dict[str, Spans]] = {}
+    rows = []
+    for path in sorted((GOLDENS / "goldens").glob("*.json")):
+        clip, detector = path.stem.split(".mp4.")
+        if clip not in found:
+            frames = whole_clip(GOLDENS / f"{clip}.mp4")
+            found[clip] = {name: detect(frames) for name, detect in detectors.items()}
+        cuts = json.loads(path.read_text())["cuts"]
+        agreed = [
+            f"{sum(any(a - SLACK <= c <= b + SLACK for a, b in spans) for c in cuts)} of {len(spans)}"
+            for spans in found[clip].values()
+        ]
+        listed = ", ".join(map(str, cuts)) or "none"
+        rows.append(f"| {clip} | {detector} | {listed} | {' | '.join(agreed)} |")
+    for clip, by_name in found.items():
+        rows += [
+            f"{clip}, {name}: {', '.join(f'{a}-{b}' if b > a else str(a) for a, b in s)}" for name, s in by_name.items()
+        ]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", choices=("tuning", "held out"), default="held out")
     parser.add_argument("--sequences", type=int, default=12, help="of 16 shots each")
     parser.add_argument("--only", help="one detector's name")
+    parser.add_argument("--goldens", action="store_true", help="compare with PySceneDetect's golden lists instead")
     given = parser.parse_args()
-    shots = load(given.set)
-    sequences = [make_sequence(shots, 16, seed) for seed in range(given.sequences)]
     detectors: dict[str, Callable[[Frames], Spans]] = {
         "mediaml shots_transnetv2": by_analyzer(ShotBoundaries),
         "mediaml shots_fast": by_analyzer(FastShots),
     }
+    if given.goldens:
+        print(f"| clip | golden list of | cuts | {' | '.join(f'{n}: agreed, of reported' for n in detectors)} |")
+        print("|---" * (3 + len(detectors)) + "|")
+        print("\n".join(golden_rows(detectors)))
+        return
+    shots = load(given.set)
+    sequences = [make_sequence(shots, 16, seed) for seed in range(given.sequences)]
     if importlib.util.find_spec("scenedetect"):
         for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector"):
             detectors[f"PySceneDetect {name}"] = by_scenedetect(name)

@@ -16,7 +16,7 @@ import torch
 
 from mediaml.nets.mediaml_sr import MediamlSr
 from pipelines.sr_training.evaluation import CodedScore, coded_scores, held_out_clips, lanczos, still_psnr
-from pipelines.sr_training.pairs import make_shard, read_shards
+from pipelines.sr_training.pairs import SOFT_SEEDS, make_shard, read_shards
 from pipelines.sr_training.training import save, train, train_estimator
 from pipelines.training_media.encodes import Codec
 from pipelines.training_media.pictures import fetch, listed
@@ -28,7 +28,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for shards, checkpoints and the result")
     parser.add_argument("--minutes", type=float, default=60, help="of training the network, by the clock")
-    parser.add_argument("--estimator-minutes", type=float, default=5)
     parser.add_argument("--shards", type=int, default=330, help="192 pairs each; 2.3 s each on one core")
     parser.add_argument("--channels", type=int, default=48)
     parser.add_argument("--depth", type=int, default=4)
@@ -38,7 +37,9 @@ def main() -> None:
 
     fetch()
     pictures = listed(split="train")
-    pairs = read_shards([make_shard(pictures, seed, chosen.work / "pairs") for seed in range(chosen.shards)])
+    sharp = [make_shard(pictures, seed, chosen.work / "pairs") for seed in range(chosen.shards)]
+    soft = [make_shard(pictures, SOFT_SEEDS + seed, chosen.work / "pairs") for seed in range(chosen.shards // 8)]
+    pairs = read_shards(sharp)
     print(f"{len(pairs.low)} pairs, {len(pairs.frames)} whole frames")
 
     def report(step: int, loss: float, net: MediamlSr) -> None:
@@ -47,7 +48,12 @@ def main() -> None:
 
     result = chosen.work / "mediaml_sr_x2.safetensors"
     net = train(pairs, chosen.minutes, result, channels=chosen.channels, depth=chosen.depth, wide=None, report=report)
-    save(net, result, train_estimator(pairs, chosen.estimator_minutes))
+    pairs = read_shards([*sharp[::2], *soft * 2])  # originals like real video, which is soft, and was coded before
+    net = train(
+        pairs, chosen.minutes / 6, result, channels=chosen.channels, depth=chosen.depth, wide=None, report=report,
+        start=net, peak_rate=4e-4,
+    )  # fmt: skip
+    save(net, result, train_estimator(pairs))
     scores = list(coded_scores(net, held_out_clips(16), ENCODES))
     result.with_suffix(".md").write_text(card(scores, net, chosen.set5), "utf-8")
     print(f"{result}, {result.with_suffix('.md')}")

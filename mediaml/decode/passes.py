@@ -118,7 +118,7 @@ def _prepared(
 
 
 def has_decoder(stream: Stream) -> bool:
-    """Whether this build of FFmpeg decodes the stream's codec, as the kind of stream that the container announces."""
+    """Whether this build of FFmpeg decodes the stream's codec."""
     return stream.codec_context is not None
 
 

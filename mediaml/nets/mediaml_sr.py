@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mediaml.errors import InvalidValue
 
 SLOPE = 0.1
+_QUANTIZED_AWAY = 0.4  # codes of 8 bits
 KNOTS = 11  # strengths for which a modulation is learnt
 CELL = 2  # input pixels a side of a cell
 _SUBPIXELS = (2 * CELL) ** 2  # output pixels a cell
@@ -170,33 +171,45 @@ def _convolved(x: Tensor, block: LinearBlock | PlainBlock, scale: Tensor, shift:
 
 
 class StrengthEstimator(nn.Module):
-    """(N, 1, H, W) luma in [0, 1] -> (N,) strength of compression, from its traces; for HEVC, AV1 and pictures."""
+    """(N, 1, H, W) luma in [0, 1] -> (N,) strength of compression, from its traces; for HEVC, AV1 and pictures.
+
+    Over 8x8 blocks, each frequency's mean log magnitude, its deviation, and how often it is quantized away.
+    """
+
+    FEATURES = 3 * 63
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(CELL**2, 16, 3), nn.LeakyReLU(SLOPE),
-            nn.Conv2d(16, 24, 3, stride=2), nn.LeakyReLU(SLOPE),
-            nn.Conv2d(24, 32, 3, stride=2), nn.LeakyReLU(SLOPE),
-        )  # fmt: skip
-        self.head = nn.Sequential(nn.Linear(64, 32), nn.LeakyReLU(SLOPE), nn.Linear(32, 1))
+        self.register_buffer("frequencies", _dct_kernels(), persistent=False)
+        self.register_buffer("mean", torch.zeros(self.FEATURES))
+        self.register_buffer("deviation", torch.ones(self.FEATURES))
+        self.head = nn.Sequential(nn.Linear(self.FEATURES, 24), nn.LeakyReLU(SLOPE), nn.Linear(24, 1))
+        self.frequencies: Tensor
+        self.mean: Tensor
+        self.deviation: Tensor
 
     def forward(self, luma: Tensor) -> Tensor:
-        return self.unbounded(luma).clamp(0, 1)
+        return self.unbounded(self.features(luma)).clamp(0, 1)
 
-    def unbounded(self, luma: Tensor) -> Tensor:
-        """(N,), not limited to [0, 1]: what training looks at, because a clamped value has no gradient."""
-        short = [max(0, 32 - s) for s in luma.shape[2:]]
-        height, width = (s // CELL * CELL for s in luma.shape[2:])
-        if any(short) or (height, width) != tuple(luma.shape[2:]):
-            odd = [s % CELL for s in luma.shape[2:]]
-            rows, columns = (
-                max(a, b) + (max(a, b) + s) % CELL for a, b, s in zip(short, odd, luma.shape[2:], strict=True)
-            )
-            luma = F.pad(luma, (0, columns, 0, rows), mode="replicate")
-        features = self.features(F.pixel_unshuffle(luma, CELL) - 0.5)
-        pooled = torch.cat([features.mean(dim=(2, 3)), features.std(dim=(2, 3))], dim=1)  # (N, 64)
-        return self.head(pooled)[:, 0]
+    def features(self, luma: Tensor) -> Tensor:
+        """(N, 1, H, W) -> (N, 189)."""
+        rows, columns = (max(0, 16 - s) for s in luma.shape[2:])
+        padded = F.pad(luma, (0, columns, 0, rows), mode="replicate")
+        magnitude = F.conv2d(padded * 255, self.frequencies, stride=8).abs()  # (N, 63, h, w)
+        levels = torch.log1p(magnitude)
+        gone = (magnitude < _QUANTIZED_AWAY).float()
+        return torch.cat([levels.mean(dim=(2, 3)), levels.std(dim=(2, 3)), gone.mean(dim=(2, 3))], dim=1)
+
+    def unbounded(self, features: Tensor) -> Tensor:
+        """(N, 189) -> (N,), not limited to [0, 1]: what training looks at, because a clamped value has no gradient."""
+        return self.head((features - self.mean) / self.deviation)[:, 0]
+
+
+def _dct_kernels() -> Tensor:
+    """(63, 1, 8, 8): the orthonormal 8x8 DCT-II without its mean."""
+    k, n = torch.arange(8.0)[:, None], torch.arange(8.0)
+    basis = torch.cos(math.pi * (n + 0.5) * k / 8) * torch.where(k == 0, math.sqrt(1 / 8), 0.5)
+    return torch.einsum("ai,bj->abij", basis, basis).reshape(64, 1, 8, 8)[1:].contiguous()
 
 
 def lanczos_kernel(lobes: int = 3) -> Tensor:

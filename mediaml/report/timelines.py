@@ -75,7 +75,7 @@ def series_curves(source: Source, points: int, limit: int) -> dict[str, list[Cur
             part = slice(rows.start + first, rows.start + last)
             name, times = names[first], _numbers(found, 3, part)
             curve = _curve(name, _series_unit(name), "", times, [_numbers(found, k, part) for k in (4, 5, 6)])
-            if curve and len(result[media_id]) < limit:
+            if curve and (len(result[media_id]) < limit or name.startswith("waveform_")):
                 result[media_id].append(curve)
     return {media_id: _with_waveform(curves) for media_id, curves in result.items()}
 

@@ -50,6 +50,6 @@ class StrengthTrack:
 
 
 def _middle(luma: Tensor) -> Tensor:
-    """The middle of the picture, from an even row and column."""
-    top, left = (max(0, (s - c) // 4 * 2) for s, c in zip(luma.shape[2:], _CROP, strict=True))
+    """The middle of the picture, from a row and column where blocks of 8 begin."""
+    top, left = (max(0, (s - c) // 16 * 8) for s, c in zip(luma.shape[2:], _CROP, strict=True))
     return luma[:, :, top : top + _CROP[0], left : left + _CROP[1]]

@@ -25,6 +25,7 @@ from pipelines.training_media.pictures import Picture
 Plane = NDArray[np.uint8]
 SIZE = (640, 384)  # width, height of a clip at high resolution
 FRAMES = 10
+SOFT_SEEDS = 1000  # from this seed on the originals are soft and were coded before, as real video is
 PATCH = 64  # low-resolution pixels a side
 _CRF: dict[Codec, tuple[float, float]] = {"x264": (18, 36), "x265": (18, 36), "svt-av1": (20, 48), "vp9": (20, 48)}
 _CODEC_SHARE: dict[Codec, float] = {"x264": 0.4, "x265": 0.22, "svt-av1": 0.28, "vp9": 0.1}
@@ -93,7 +94,10 @@ def _shard(pictures: Sequence[Picture], seed: int) -> dict[str, NDArray]:
     if seed % 8 == 7:
         shown[0] = drawing((1600, 1000), seed)
     for k in range(2):
-        high = [rgb_to_planes(f) for f in clip(shown, SIZE, FRAMES, seed * 2 + k)]
+        soft = seed >= SOFT_SEEDS
+        high = [rgb_to_planes(f) for f in clip(shown, SIZE, FRAMES, seed * 2 + k, soft=soft and k == 0)]
+        if soft:
+            high = [d.planes for d in as_viewed(high, "x264", float(rng.uniform(16, 26)))]
         kernel = "cubic" if rng.random() < 0.8 else "area"
         low = [(downscaled(y, kernel), downscaled(u, "area"), downscaled(v, "area")) for y, u, v in high]
         parts.append(_patches([high[4][0]], [low[4][0]], [0.0], rng, 10))

@@ -42,6 +42,7 @@ def train(
     wide: int | None,
     report: Report,
     start: MediamlSr | None = None,
+    peak_rate: float = PEAK_RATE,
     seed: int = 0,
 ) -> MediamlSr:
     """The averaged, collapsed net after `minutes` by the clock; `checkpoint` gets the same every five minutes.
@@ -64,7 +65,7 @@ def train(
     step = 0
     while (now := time.monotonic()) - started < minutes * 60:
         share = (now - started) / (minutes * 60)
-        rate = LAST_RATE + (PEAK_RATE - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+        rate = LAST_RATE + (peak_rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
         rate *= min(1.0, (step + 1) / WARM_UP)
         # a gate that may close while the residual is still noise never opens again
         optimizer.param_groups[0]["lr"] = rate
@@ -87,27 +88,27 @@ def train(
     return average.collapsed()
 
 
-def train_estimator(pairs: Pairs, minutes: float, seed: int = 0) -> StrengthEstimator:
-    """The estimator of compression strength, from whole decoded frames."""
+def train_estimator(pairs: Pairs, steps: int = 1500, seed: int = 0) -> StrengthEstimator:
+    """The estimator of compression strength, from whole decoded frames; under a minute."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     net = StrengthEstimator()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    started = time.monotonic()
-    while (spent := (time.monotonic() - started) / (minutes * 60)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * (1 - spent) + 1e-5
-        which = rng.integers(len(pairs.frames), size=12)
-        frames = pairs.frames[which]
-        y, x = (
-            2 * rng.integers(0, 33),
-            2 * rng.integers(0, 65),
-        )  # the grid of blocks is not always where the frame begins
-        luma = torch.from_numpy(frames[:, y : y + 128, x : x + 192]).float()[:, None] / 255
-        loss = F.smooth_l1_loss(net.unbounded(luma), torch.from_numpy(pairs.frame_strength[which]), beta=0.05)
+    label = torch.from_numpy(np.tile(pairs.frame_strength, 2))
+    with torch.no_grad():
+        # the grid of blocks is not always where the picture begins
+        luma = (torch.from_numpy(f[at:, at:])[None, None].float() / 255 for at in (0, 4) for f in pairs.frames)
+        features = torch.cat([net.features(x) for x in luma])
+        net.mean.copy_(features.mean(dim=0))
+        net.deviation.copy_(features.std(dim=0) + 1e-3)
+    optimizer = torch.optim.AdamW(net.head.parameters(), lr=3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        which = torch.randint(len(label), (256,))
+        shown = net.unbounded(features[which] + 0.05 * torch.randn_like(features[which]) * net.deviation)
+        loss = F.smooth_l1_loss(shown, label[which], beta=0.05)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        schedule.step()
     return net.eval()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 _SUPERSAMPLING = 2
+SHARP, SOFT = (1.0, 3.5), (0.4, 1.0)  # source pixels an output pixel covers
 _CAPTIONS = (
     "The quick brown fox",
     "LIVE 21:45",
@@ -57,10 +58,15 @@ class CameraPath:
         return np.array([[a, -b, x - a * cx + b * cy], [b, a, y - b * cx - a * cy]])
 
 
-def camera_path(picture_size: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> CameraPath:
+def camera_path(
+    picture_size: tuple[int, int],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    source_per_pixel: tuple[float, float] = SHARP,
+) -> CameraPath:
     """A path that stays over a (width, height) picture: one in four stands still, the others pan, zoom or turn slowly."""
     room = min(picture_size[0] / size[0], picture_size[1] / size[1]) / 1.15
-    scale = float(np.clip(rng.uniform(1.0, 3.5), 0.5, max(room, 0.5)))
+    scale = float(np.clip(rng.uniform(*source_per_pixel), 0.25, max(room, 0.25)))
     half = scale * np.array(size) / 2 * 1.1
     low, high = half, np.maximum(np.array(picture_size) - half, half + 1)
     start = rng.uniform(low, high)
@@ -80,16 +86,17 @@ def camera_path(picture_size: tuple[int, int], size: tuple[int, int], rng: np.ra
 
 
 def clip(
-    pictures: Sequence[Frame], size: tuple[int, int], frames: int, seed: int, *, plain: bool = False
+    pictures: Sequence[Frame], size: tuple[int, int], frames: int, seed: int, *, plain: bool = False, soft: bool = False
 ) -> Iterator[Frame]:
     """`frames` frames (H, W, 3) uint8 RGB of `size` (width, height), `pictures[0]` behind, the others moving before it.
 
     The camera looks where there is detail: at the busiest of four places. With other pictures given, half of the clips
     have a soft-edged piece of one as a foreground that moves faster (parallax); a third have a caption, a fifth film
-    grain, a tenth a change of brightness. `plain` leaves only the camera's motion.
+    grain, a tenth a change of brightness. `plain` leaves only the camera's motion;
+    `soft` comes so close that the picture is no longer sharp.
     """
     rng = np.random.default_rng(seed)
-    paths = [camera_path(_size(pictures[0]), size, rng) for _ in range(4)]
+    paths = [camera_path(_size(pictures[0]), size, rng, SOFT if soft else SHARP) for _ in range(4)]
     back = _Layer(pictures[0], max(paths, key=lambda path: _detail(pictures[0], path, size)), size)
     front = None
     if not plain and len(pictures) > 1 and rng.random() < 0.5:

@@ -38,7 +38,9 @@ def test_black_is_written_where_it_is_said_and_found_there(tmp_path: Path) -> No
     events = write_faulty(path, Shapes(), FAULTS["black"], ["middle"])
     assert [(e.start, e.end) for e in events] == [pytest.approx((2.4, 3.4))]
     with av.open(str(path)) as container:
-        dark = [i for i, f in enumerate(container.decode(video=0)) if luma(np.asarray(f.to_ndarray())).mean() < 20]
+        dark = [
+            i for i, f in enumerate(container.decode(video=0)) if luma(np.asarray(f.to_ndarray(), np.uint8)).mean() < 20
+        ]
     assert dark == list(range(60, 85))
     (found,) = watch(path, [Black()])[0]["black"]
     assert (found.start, found.end) == pytest.approx((2.4, 3.4))

@@ -1,18 +1,21 @@
-"""mediaml_nr: facts of the bitstream reach analyzers, the network takes what it finds, intervals are in order, and the command."""
+"""mediaml_nr: facts of the bitstream reach analyzers, the network takes what it finds, intervals lie right, the command."""
 
 from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from mediaml.analyzers.quality_nr.mediaml_nr import MediamlNrQuality
-from mediaml.cli import app
+from mediaml.cli.score import register
 from mediaml.decode.plan import make_plan
 from mediaml.decode.probe import probe
 from mediaml.decode.stream import MediaStream
@@ -28,10 +31,19 @@ from mediaml.spec import AudioView, Need, View
 from tests.clips import make_clip, sine
 
 
+@cache
+def _wide() -> np.ndarray:
+    """(288, 520, 3): smooth noise of three sizes."""
+    rng = np.random.default_rng(0)
+    layers = [
+        k * 22 * cv2.GaussianBlur(rng.normal(0, 1, (288, 520, 3)).astype(np.float32), (0, 0), k / 3) for k in (3, 9, 31)
+    ]
+    return np.clip(sum(layers) + 128, 0, 255).astype(np.uint8)
+
+
 def texture(index: int) -> np.ndarray:
-    """(144, 192, 3): the same noise at every frame, moved sideways."""
-    noise = np.random.default_rng(0).integers(0, 256, (144, 260, 3), dtype=np.uint8)
-    return np.ascontiguousarray(noise[:, index : index + 192])
+    """(288, 384, 3): the same picture at every frame, moved sideways."""
+    return np.ascontiguousarray(_wide()[:, 2 * index : 2 * index + 384])
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +54,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: make_clip(folder / f"{name}.mp4", texture, 40, options={"crf": crf, "preset": "ultrafast"}, fps=20)
         for name, crf in (("good", "16"), ("bad", "46"))
     }
+
+
+@pytest.fixture(scope="module")
+def app() -> typer.Typer:
+    made = typer.Typer()
+    made.callback()(lambda: None)
+    register(made)
+    return made
 
 
 def facts_of(path: Path, need: Need) -> Bitstream:
@@ -133,10 +153,10 @@ def test_a_better_encode_is_predicted_better(clips: dict[str, Path]) -> None:
         assert result.mean[0] <= result.mean[1] <= result.mean[2]
         assert (result.frames["nr_quality_low"] <= result.frames["nr_quality"]).all()
         assert (result.frames["nr_quality"] <= result.frames["nr_quality_high"]).all()
-        assert np.isnan(result.frames["nr_quality_1080"]).all()  # 144 lines are too few for that
+        assert np.isnan(result.frames["nr_quality_1080"]).all()  # 288 lines are too few for that
 
 
-def test_score_without_reference_by_command(clips: dict[str, Path], tmp_path: Path) -> None:
+def test_score_without_reference_by_command(app: typer.Typer, clips: dict[str, Path], tmp_path: Path) -> None:
     names = {n: tmp_path / f"out.{n}" for n in ("json", "csv", "html")}
     options = [part for name, path in names.items() for part in (f"--{name}", str(path))]
     done = CliRunner().invoke(app, ["score", str(clips["bad"]), *options, "--fail-under", "nr=99"])
@@ -148,7 +168,7 @@ def test_score_without_reference_by_command(clips: dict[str, Path], tmp_path: Pa
     assert "predicted VMAF" in names["html"].read_text()
 
 
-def test_many_files_and_a_bad_one(clips: dict[str, Path], tmp_path: Path) -> None:
+def test_many_files_and_a_bad_one(app: typer.Typer, clips: dict[str, Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no media at all")
     done = CliRunner().invoke(app, ["score", str(clips["good"]), str(broken), "--json", str(tmp_path / "o.json")])
