@@ -9,6 +9,7 @@ half. Shots and transitions are those that `shots_fast` finds; two looks a secon
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ def simple(of: Candidates, start: float, end: float) -> float:
 
 def darkened(frames: Frames, bounds: list[int], random: np.random.Generator) -> Frames:
     frames = frames.copy()
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         if random.random() < 1 / 3 and last - first > 40:
             quarter = (last - first) // 4
             part = slice(first + quarter, last - quarter)
@@ -68,7 +69,7 @@ def main() -> None:
         found = detect(frames)
         bounds = [0, *((a + b) // 2 for a, b in found), len(frames)]
         spans = [(a / FPS, (b + 1) / FPS) for a, b in found if b > a]
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, last in pairwise(bounds):
             looks = np.arange(-(-first // STEP) * STEP, last, STEP)
             if not len(looks):
                 continue

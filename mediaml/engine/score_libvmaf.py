@@ -1,7 +1,7 @@
 """Hands an aligned pair to the libvmaf inside an ffmpeg: the same frames in the same form, the same columns out.
 
 The pictures go through one pipe, distorted and reference in turn, so any size and format passes, and nothing but libvmaf's
-log is written to disk. The ffmpeg is a program of the user's: MEDIAML_FFMPEG, else the one on the PATH, else imageio-ffmpeg's.
+log is written to disk. The ffmpeg is a program of the user's: MEDIAML_FFMPEG, else the one on the PATH, else imageio-ffmpeg's
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
         net.load_state_dict({name: t.float() for name, t in state.items()})
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise WeightsCorrupt(f"{path}: not the weights of mediaml_nr: {error}") from error
-    return net.to(device).eval(), Calibration(*factors)
+    return net.to(device).eval().requires_grad_(False), Calibration(*factors)
 
 
 def save(path: Path, net: MediamlNr, calibration: Calibration) -> None:
