@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.keyframes --sequences 8
 
 Generated sequences (benchmarks/shot_material.py, held-out sources) at 25 fps; a third of the shots is dark in its middle
-half. Shots and transitions are those that `shots_fast` finds; two looks a second are candidates.
+half. Shots and transitions are those that `shots_fast` finds before that; two looks a second are candidates.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
         inside = np.zeros(len(frames), bool)
         for event in sequence.events:
             inside[event.first : event.last + 1] |= event.kind != "cut"
-        found = detect(frames)
+        found = detect(sequence.frames)
         bounds = [0, *((a + b) // 2 for a, b in found), len(frames)]
         spans = [(a / FPS, (b + 1) / FPS) for a, b in found if b > a]
         for first, last in pairwise(bounds):

@@ -62,7 +62,7 @@ def logistic(train: Floats, truth: Floats, test: Floats) -> Floats:
     """A monotone curve of four parameters from one number to VMAF (ITU-T P.1401); NaN becomes the mean of the truth."""
     good = np.isfinite(train)
     curve = lambda x, a, b, c, d: a + (b - a) / (1 + np.exp(-(x - c) / d))  # noqa: E731
-    sign = float(np.sign(spearmanr(train[good], truth[good])[0]))
+    sign = 1.0 if np.corrcoef(train[good], truth[good])[0, 1] > 0 else -1.0
     middle, spread = float(np.median(train[good])), float(train[good].std()) + 1e-6
     with np.errstate(over="ignore"):
         found, _ = curve_fit(curve, train[good], truth[good], [0, 100, middle, sign * spread], maxfev=20000)

@@ -40,7 +40,7 @@ REAL = {
 }
 ENCODES: list[tuple[Codec, int]] = [(codec, crf) for codec in ("x264", "svt-av1") for crf in (20, 26, 32)]
 IMDN_FRAMES, IMDN_CRF = 1, 26  # it is slow
-PICTURES, SKIPPED = 6, 30  # held-out pictures that become clips; frames of real clips left out at the start
+PICTURES, SKIPPED = 6, 20  # held-out pictures that become clips; frames of real clips left out at the start
 
 
 def main() -> None:

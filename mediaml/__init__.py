@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mediaml.media import MediaInfo as MediaInfo
     from mediaml.report import build_report as build_report
     from mediaml.report.qc import build_qc_report as build_qc_report
-    from mediaml.retrieval.search import search as search
     from mediaml.restore.upscaler import Upscaler as Upscaler
+    from mediaml.retrieval.search import search as search
     from mediaml.spec import AudioView as AudioView
     from mediaml.spec import Column as Column
     from mediaml.spec import Need as Need

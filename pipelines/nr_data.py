@@ -131,7 +131,7 @@ def picture_sources(clips: range, seed: int, parts: Sequence[str] = PARTS) -> It
 def still_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
     """The same camera over the shared folder's stills, for calibration and test."""
     for number, path in enumerate(sorted((shared / STILLS).glob("*.png"))):
-        picture = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        picture = np.ascontiguousarray(np.asarray(cv2.imread(str(path)), np.uint8)[..., ::-1])
         for turn in range(clips):
             drawn = camera_motion.clip([picture], WINDOW, FRAMES, seed + 100_000 + 1000 * number + turn)
             frames = [encodes.rgb_to_planes(f) for f in drawn]
@@ -169,7 +169,8 @@ def _read(path: Path) -> list[Planes]:
 
 def _planes(frame: av.VideoFrame) -> Planes:
     """8-bit 4:2:0 of even size."""
-    plain = frame.reformat(width=frame.width // 2 * 2, height=frame.height // 2 * 2, format="yuv420p").to_ndarray()
+    even = frame.reformat(width=frame.width // 2 * 2, height=frame.height // 2 * 2, format="yuv420p")
+    plain = np.asarray(even.to_ndarray(), np.uint8)
     h, w = plain.shape[0] * 2 // 3, plain.shape[1]
     u, v = plain[h:].reshape(2, h // 2, w // 2)
     return plain[:h], u, v

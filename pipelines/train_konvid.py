@@ -45,7 +45,7 @@ def choose(features: Tensor, opinions: Tensor, rng: np.random.Generator) -> tupl
     for fit, held in splits(len(features), 3, rng):
         for gamma, penalty in product(GAMMAS, PENALTIES):
             predicted = KernelRidge.fit(features[fit], opinions[fit], gamma, penalty)(features[held])
-            score[gamma, penalty] = score.get((gamma, penalty), 0.0) + spearmanr(predicted, opinions[held])[0]
+            score[gamma, penalty] = score.get((gamma, penalty), 0.0) + agreement(predicted, opinions[held])[0]
     return max(score, key=lambda k: score[k])
 
 
@@ -69,7 +69,8 @@ def cross_validated(
 
 def agreement(predicted: Tensor, opinions: Tensor) -> tuple[float, float]:
     """(SRCC, PLCC)."""
-    return float(spearmanr(predicted, opinions)[0]), float(np.corrcoef(predicted, opinions)[0, 1])
+    ranks = float(np.asarray(spearmanr(predicted, opinions))[0])
+    return ranks, float(np.corrcoef(predicted, opinions)[0, 1])
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import torch
 from mediaml.nets.mediaml_sr import MediamlSr
 from pipelines.sr_training.evaluation import CodedScore, coded_scores, held_out_clips, lanczos, still_psnr
 from pipelines.sr_training.pairs import SOFT_SEEDS, make_shard, read_shards
-from pipelines.sr_training.training import save, train, train_estimator
+from pipelines.sr_training.training import fill_unseen_knots, save, train, train_estimator
 from pipelines.training_media.encodes import Codec
 from pipelines.training_media.pictures import fetch, listed
 
@@ -53,6 +53,7 @@ def main() -> None:
         pairs, chosen.minutes / 6, result, channels=chosen.channels, depth=chosen.depth, wide=None, report=report,
         start=net, peak_rate=4e-4,
     )  # fmt: skip
+    fill_unseen_knots(net, pairs.strength)
     save(net, result, train_estimator(pairs))
     scores = list(coded_scores(net, held_out_clips(16), ENCODES))
     result.with_suffix(".md").write_text(card(scores, net, chosen.set5), "utf-8")

@@ -146,7 +146,7 @@ def _print_one(result: SingleScore) -> None:
     ]
     print_table(["predicted VMAF", "mean", "p5", "min", "max", "worst second"], rows)
     lines = [
-        f"quality {middle:.1f}; the true mean lies in {low:.1f} to {high:.1f} for 95 of 100 files like those calibrated on"
+        f"quality {middle:.1f}, interval {low:.1f} to {high:.1f} (made for 95 %; measured: weights/cards/mediaml_nr.md)"
     ]
     lines.append(
         "worst moments: "

@@ -58,7 +58,7 @@ class Decoder:
     def decode(self, packet: av.Packet) -> Sequence[av.VideoFrame]:
         """Frames that `packet` completes, in display order."""
         if self._coding:
-            packet.opaque = (packet.size,)  # an object of its own: equal numbers may be one object, and PyAV keeps by identity
+            packet.opaque = (packet.size,)  # a new object each: PyAV keeps by identity, and equal numbers may be one
         try:
             return self._checked(self._context.decode(packet))
         except FFmpegError as error:

@@ -32,7 +32,7 @@ def single_dict(outcome: SingleOutcome) -> dict[str, Any]:
     low, middle, high = result.mean
     return about | {
         "model": {"analyzer": MediamlNrQuality.spec.id, "source": MediamlNrQuality.spec.cite},
-        "quality": {"mean": middle, "low": low, "high": high, "coverage": 0.95, "unit": "predicted VMAF"},
+        "quality": {"mean": middle, "low": low, "high": high, "nominal_coverage": 0.95, "unit": "predicted VMAF"},
         "pooled_metrics": {name: p.to_dict() for name, p in result.pooled.items()},
         "frames": _frames(result),
         "worst_moments": [asdict(w) for w in result.worst],

@@ -51,6 +51,8 @@ class AudioClasses(nn.Module):
             for _ in range(_BLOCKS - 1)
         )
         self.exit = nn.Sequential(nn.Linear(_NARROW, _WIDE), nn.ReLU(), nn.Linear(_WIDE, len(CLASSES)))
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", torch.zeros(_BANDS))
         self.register_buffer("scale", torch.ones(_BANDS))
 
@@ -65,8 +67,8 @@ class AudioClasses(nn.Module):
         with torch.no_grad():
             for parameter, array in zip(_in_graph_order(net), arrays, strict=True):
                 parameter.copy_(torch.from_numpy(array).reshape(parameter.shape))
-            net.mean.copy_(torch.from_numpy(moments[:_BANDS].copy()))  # type: ignore[operator]
-            net.scale.copy_(torch.from_numpy(moments[_BANDS:].copy()))  # type: ignore[operator]
+            net.mean.copy_(torch.from_numpy(moments[:_BANDS].copy()))
+            net.scale.copy_(torch.from_numpy(moments[_BANDS:].copy()))
         return net.eval().requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:

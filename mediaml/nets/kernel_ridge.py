@@ -38,8 +38,8 @@ class KernelRidge:
         return (2 * (features - self.low) / span - 1).clamp(-1, 1)
 
     def to(self, device: torch.device) -> KernelRidge:
-        moved = (t.to(device) for t in (self.support, self.coefficients, self.low, self.high))
-        return KernelRidge(*moved, self.gamma, self.mean)
+        support, coefficients = self.support.to(device), self.coefficients.to(device)
+        return KernelRidge(support, coefficients, self.low.to(device), self.high.to(device), self.gamma, self.mean)
 
     @classmethod
     def fit(cls, features: Tensor, targets: Tensor, gamma: float, penalty: float) -> KernelRidge:

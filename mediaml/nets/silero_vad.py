@@ -58,8 +58,8 @@ class SileroVad(nn.Module):
         x = (x[:, :_BINS].square() + x[:, _BINS:].square()).sqrt()
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = conv(x).relu()
-        hidden, state = self.lstm(x.squeeze(-1)[:, None], state)  # (N, 1, 128)
-        return self.final_conv(hidden.relu().permute(0, 2, 1)).sigmoid().flatten(), state
+        hidden, after = self.lstm(x.squeeze(-1)[:, None], state)  # (N, 1, 128)
+        return self.final_conv(hidden.relu().permute(0, 2, 1)).sigmoid().flatten(), after
 
 
 class SpeechProbability:

@@ -32,6 +32,7 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.window: Tensor
         self.register_buffer("window", torch.hann_window(_FRAME))
         self.register_buffer("bank", triangles_in_mel(_FFT // 2 + 1, _BANDS, SAMPLE_RATE / 2, 125.0, 7500.0))
 

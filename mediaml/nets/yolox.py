@@ -1,4 +1,4 @@
-"""YOLOX (Ge et al. 2021, arXiv:2107.08430): boxes of COCO's 80 kinds of things, from an ONNX file as its authors export it."""
+"""YOLOX (Ge et al. 2021, arXiv:2107.08430): boxes of the 80 classes of COCO, from an ONNX file as its authors export it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ def write_mmrec(items: Items, events: Events, folder: Path) -> dict[str, Any]:
     count = int(max(log.column("item_id").to_pylist())) + 1  # MMRec sizes its item table from the log
     notes: dict[str, Any] = {"titles_past_the_last_with_events": list(items.title_ids[count:])}
     for name, file in zip(names, ("image_feat.npy", "text_feat.npy"), strict=False):
-        matrix, present = (a[:count] for a in items.vectors(name))
+        matrix, present = items.vectors(name)
+        matrix, present = matrix[:count], present[:count]
         if not present.any():
             raise InvalidValue(
                 f"no title with events has a vector {name}, and MMRec cannot take absent ones; analyze them"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator
+from mediaml.nets.mediaml_sr import KNOTS, MediamlSr, StrengthEstimator
 from pipelines.sr_training.pairs import PATCH, Pairs
 
 Report = Callable[[int, float, MediamlSr], None]
@@ -28,6 +28,7 @@ GATE_FROM, GATE_RATE = (
 MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
 EMA = 0.999
 SAVE_SECONDS = 300
+_SEEN = 0.005  # share of the pairs that make a knot known
 SQUARES_FROM = 0.6  # share of the time after which the loss is the squared error instead of Charbonnier's
 LABEL_NOISE = 0.03  # the strength of compression is never known better than this at inference
 
@@ -110,6 +111,16 @@ def train_estimator(pairs: Pairs, steps: int = 1500, seed: int = 0) -> StrengthE
         optimizer.step()
         schedule.step()
     return net.eval()
+
+
+def fill_unseen_knots(net: MediamlSr, strengths: Sequence[float] | NDArray[np.float32]) -> None:
+    """Knots between which no pair of the training lies take the nearest other one's values: estimates may fall there."""
+    place = np.asarray(strengths) * (KNOTS - 1)
+    near = np.clip(1 - np.abs(place[:, None] - np.arange(KNOTS)), 0, None).sum(axis=0)  # (KNOTS,)
+    seen = np.flatnonzero(near > _SEEN * len(place))
+    with torch.no_grad():
+        for knot in range(KNOTS):
+            net.modulation[knot] = net.modulation[int(seen[np.argmin(np.abs(seen - knot))])].clone()
 
 
 def save(net: MediamlSr, path: Path, estimator: StrengthEstimator | None = None) -> None:

@@ -42,7 +42,7 @@ class Objects(FrameAnalyzer):
         ),
         need=Need(VIEW, fps=1.0, tolerance_seconds=0.5),
         weights=("yolox_nano",),
-        groups=("objects", "content"),
+        groups=("objects",),
         default=False,
         cite="Ge et al. 2021, YOLOX, arXiv:2107.08430; Lin et al. 2014, COCO",
         cost_ms=45.0,

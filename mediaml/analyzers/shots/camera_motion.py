@@ -88,7 +88,7 @@ class CameraMotion(FrameAnalyzer):
 
 def motion(before: Grey, now: Grey, seconds: float) -> tuple[float, float, float, float, float]:
     """(pan, tilt, zoom, roll rates, agreement) between two (144, 256) pictures; NaN where not known."""
-    unknown = (math.nan,) * 5
+    unknown = (math.nan, math.nan, math.nan, math.nan, math.nan)
     corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.02, 6)
     if corners is None or len(corners) < LEAST_CORNERS:
         return unknown
