@@ -62,7 +62,9 @@ def _telling(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_
 def _usual(lag: Seconds, telling: NDArray[np.bool_], period: float) -> tuple[Seconds, Seconds]:
     """(M,) bounds from the telling frames nearby; an interval of one reference frame at least, both values at a change."""
     at = np.flatnonzero(telling)
-    if len(at) < _LEAST_TELLING:  # the pictures hardly tell: as the clocks have it, from those that do or from the start
+    if (
+        len(at) < _LEAST_TELLING
+    ):  # the pictures hardly tell: as the clocks have it, from those that do or from the start
         level = float(np.median(lag[at])) if len(at) else 0.0
         return np.full(len(lag), level - period / 2), np.full(len(lag), level + period / 2)
     window = min(_NEARBY, len(at) - 1 + len(at) % 2)

@@ -45,9 +45,7 @@ class Banded:
         self.results = sources.shape[1]
         stride = int(sources[0, -1] - sources[0, -2]) if self.results > 4 else 1
         block = _BLOCK[axis, 2 if stride > 1 else 1]
-        each = [
-            _block(sources, taps, at, min(at + block, self.results), dtype) for at in range(0, self.results, block)
-        ]
+        each = [_block(sources, taps, at, min(at + block, self.results), dtype) for at in range(0, self.results, block)]
         self._runs: list[_Run] = []
         for run in each:
             last = self._runs[-1] if self._runs else None

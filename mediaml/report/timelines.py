@@ -18,7 +18,16 @@ PREFERRED = ("vmaf", "niqe", "brisque", "si", "ti", "luma_mean", "colourfulness"
 """Columns that come first where a lake has them; the others follow in the order of their names."""
 
 _UNIT_OF_SERIES = re.compile(r"_(lufs|lu|lkfs|dbtp|dbfs|db|hz|percent|ms|bps|mos|probability)$")
-_UNITS = {"lufs": "LUFS", "lu": "LU", "lkfs": "LKFS", "dbtp": "dBTP", "dbfs": "dBFS", "db": "dB", "hz": "Hz", "mos": "MOS"}
+_UNITS = {
+    "lufs": "LUFS",
+    "lu": "LU",
+    "lkfs": "LKFS",
+    "dbtp": "dBTP",
+    "dbfs": "dBFS",
+    "db": "dB",
+    "hz": "Hz",
+    "mos": "MOS",
+}
 
 
 def rank(name: str) -> tuple[int, str]:

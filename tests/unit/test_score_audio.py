@@ -43,7 +43,9 @@ def test_offset_and_drift_to_a_millisecond(offset: float, ppm: float) -> None:
         assert how.offset_seconds + how.drift_ppm * 1e-6 * t == pytest.approx(offset + ppm * 1e-6 * t, abs=0.0005)
     assert how.reliable and not how.inverted
     left, right, _ = aligned_copy(sound, copy, RATE, how)
-    assert si_sdr(left[RATE:-RATE], right[RATE:-RATE]) > 14  # what the made copy allows: it is linear between 16x samples
+    assert (
+        si_sdr(left[RATE:-RATE], right[RATE:-RATE]) > 14
+    )  # what the made copy allows: it is linear between 16x samples
 
 
 def test_noise_and_inverted_polarity_do_not_disturb_alignment() -> None:

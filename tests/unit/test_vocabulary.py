@@ -95,7 +95,9 @@ def test_the_shipped_vocabularies_are_well_formed():
 
 
 def test_a_vocabulary_is_found_by_name_or_file(tmp_path: Path):
-    (tmp_path / "mine.toml").write_text(HEAD + "embedders = ['label_space']\nthresholds = { label_space = 0.3 }\n" + tag())
+    (tmp_path / "mine.toml").write_text(
+        HEAD + "embedders = ['label_space']\nthresholds = { label_space = 0.3 }\n" + tag()
+    )
     mine = find_vocabulary(tmp_path / "mine.toml")
     assert mine.embedders == ("label_space",)
     assert mine.threshold_of(mine.tags[0], "label_space") == 0.3 and mine.threshold_of(mine.tags[0], "open_clip") == 0.4
