@@ -23,7 +23,7 @@ demo: $(STAMP) ## sample media -> analysis -> tables -> HTML report, under demo/
 	$(BIN)/mediaml report demo/lake --out demo/report.html
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/mediaml weights pull defaults
+	$(BIN)/mediaml weights pull packages
 	scripts/test
 
 check: $(STAMP) ## ruff, pyright, import-linter

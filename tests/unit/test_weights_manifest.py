@@ -51,6 +51,8 @@ def test_select_expands_groups_and_keeps_order_without_repeats(tmp_path: Path) -
     manifest = catalogue(tmp_path, {"one": entry(source, default=True), "two": entry(source)}).manifest
     assert [e.name for e in manifest.select(["two", "defaults", "two"])] == ["two", "one"]
     assert [e.name for e in manifest.select(["all"])] == ["one", "two"]
+    assert manifest.select(["packages"]) == []
+    assert {e.source.type for e in load_manifest(manifest_path()).select(["packages"])} == {"pypi"}
 
 
 def test_unknown_name_offers_near_matches() -> None:
