@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mediaml.derive.inputs import matrix
 from mediaml.errors import InvalidValue, LakeUnwritable, UsageError, printable
+from mediaml.retrieval.candidates import candidates_sql
 from mediaml.retrieval.spaces import Space
 from mediaml.retrieval.where import HIT
 from mediaml.tables import Lake
@@ -127,8 +128,6 @@ def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> P
 
     Raises UsageError (faiss is not installed), InvalidValue (too few vectors to be worth it), LakeUnwritable.
     """
-    from mediaml.retrieval.search import candidates_sql
-
     faiss = _faiss()
     tell = progress or (lambda *_: None)
     state = fingerprint(lake, space)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mediaml.derive.inputs import matrix
 from mediaml.errors import InvalidValue
 from mediaml.retrieval import query as queries
+from mediaml.retrieval.candidates import candidates_sql
 from mediaml.retrieval.index import EXACT_UP_TO, VectorIndex, open_index
 from mediaml.retrieval.spaces import Space, choose
 from mediaml.retrieval.where import HIT, filtered
@@ -115,15 +116,6 @@ class _Found:
     scores: NDArray[np.float32]
     candidates: int
     method: str
-
-
-def candidates_sql(space: Space, columns: str = ", ".join(HIT)) -> str:
-    """The vectors that are searched: shots, and whole files of media without shots."""
-    chosen = f"model = {literal(space.model)} AND weights_sha256 = {literal(space.weights_sha256)}"
-    return (
-        f"SELECT {columns} FROM embeddings WHERE {chosen} AND (scope = 'shot' OR (scope = 'file' AND media_id NOT IN "  # noqa: S608
-        f"(SELECT media_id FROM embeddings WHERE {chosen} AND scope = 'shot')))"
-    )
 
 
 def _nearest(

@@ -18,7 +18,7 @@ from mediaml.tables import Lake
 from mediaml.tables.reader import literal, quote
 
 HIT = ("media_id", "scope", "start_seconds", "end_seconds")
-TABLES = ("media", "files", "shots", "tags", "spans", "frames", "streams", "series")
+TABLES = ("media", "files", "shots", "tags", "spans", "frames", "streams", "series", "boxes", "transcripts")
 LONGEST = 10_000
 _TIMES = {
     "shots": ("start_seconds", "end_seconds"),
@@ -26,6 +26,8 @@ _TIMES = {
     "spans": ("start_seconds", "end_seconds"),
     "frames": ("pts_seconds", "pts_seconds"),
     "series": ("time_seconds", "time_seconds"),
+    "boxes": ("pts_seconds", "pts_seconds"),
+    "transcripts": ("start_seconds", "end_seconds"),
 }
 _WIDE = {"files": "files_wide", "shots": "shots_wide", "frames": "frames_wide"}
 

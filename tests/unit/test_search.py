@@ -125,6 +125,8 @@ def test_templates_are_averaged(lake: Lake) -> None:
 @pytest.mark.parametrize(
     ("where", "names"),
     [
+        ("boxes.label = 'person' AND boxes.score > 0.5", set()),  # nothing was boxed in this lake
+        ("transcripts.text ILIKE '%rain%'", set()),
         ("duration_seconds > 600", {"ships.mp4"}),
         ("media.duration_seconds <= 600 AND scope = 'shot'", {"dogs.mp4"}),
         ("start_seconds >= 2", {"dogs.mp4", "ships.mp4"}),
