@@ -54,8 +54,8 @@ def pesq(reference: Signal, estimate: Signal, rate: int) -> float | None:
     if rate not in (8000, 16000):
         raise InvalidValue(f"PESQ is defined at 8000 and 16000 Hz, not {rate}: resample first")
     try:
-        from pesq import NoUtterancesError
-        from pesq import pesq as measure
+        from pesq import NoUtterancesError  # pyright: ignore[reportMissingImports]
+        from pesq import pesq as measure  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError("PESQ needs the package pesq; run: pip install 'mediaml[pesq]' (it compiles C)") from error
     try:
