@@ -23,7 +23,7 @@ from mediaml.frames import AudioBlock, FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Need
 
-QUEUE_BYTES = 128 << 20
+QUEUE_BYTES = 64 << 20
 
 
 class Delivery(NamedTuple):
