@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.analyzers.shots.differences import FEATURES, LONGEST, difference_features
 from mediaml.analyzers.shots.fast_decisions import find_changes
-from mediaml.analyzers.shots.transitions import shots_between
+from mediaml.analyzers.shots.transitions import shot_rows, shots_between
 from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Need, Spec, Table, View
@@ -103,19 +101,5 @@ class FastShots(FrameAnalyzer):
         pts, ends, index = (torch.cat(t).cpu().numpy() for t in (self._pts, self._ends, self._index))
         values = torch.cat(self._features).cpu().numpy()
         self._reset()
-        return {Table.SHOTS: _rows(dict(zip(FEATURES, values.T, strict=True)), pts, ends, index)}
-
-
-def _rows(values: Mapping[str, NDArray], pts: NDArray, ends: NDArray, index: NDArray) -> dict:
-    shots = shots_between(find_changes(values), len(pts))
-    ways = [s.transition for s in shots]
-    return {
-        "shot_index": np.arange(len(shots), dtype=np.int32),
-        "start_seconds": [float(pts[s.start]) for s in shots],
-        "end_seconds": [float(pts[s.end] if s.end < len(pts) else ends[-1]) for s in shots],
-        "start_frame": [int(index[s.start]) for s in shots],
-        "end_frame": [int(index[s.end - 1]) + 1 for s in shots],
-        "transition": [t.kind if t else "end" for t in ways],
-        "transition_start_seconds": [float(pts[t.extent_first]) if t else None for t in ways],
-        "transition_end_seconds": [float(ends[t.extent_last]) if t else None for t in ways],
-    }
+        shots = shots_between(find_changes(dict(zip(FEATURES, values.T, strict=True))), len(pts))
+        return {Table.SHOTS: shot_rows(shots, pts, ends, index)}

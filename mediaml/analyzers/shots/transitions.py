@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,3 +71,20 @@ def shots_between(transitions: list[Transition], frames: int) -> list[Shot]:
     if start < frames:
         shots.append(Shot(start, frames, None))
     return shots or [Shot(0, frames, None)]
+
+
+def shot_rows(
+    shots: Sequence[Shot], pts: NDArray[np.float64], ends: NDArray[np.float64], index: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Rows of the table `shots`; `pts`, `ends`, `index` are (N,): when each frame is shown and replaced, and its number."""
+    ways = [s.transition for s in shots]
+    return {
+        "shot_index": np.arange(len(shots), dtype=np.int32),
+        "start_seconds": [float(pts[s.start]) for s in shots],
+        "end_seconds": [float(pts[s.end] if s.end < len(pts) else ends[-1]) for s in shots],
+        "start_frame": [int(index[s.start]) for s in shots],
+        "end_frame": [int(index[s.end - 1]) + 1 for s in shots],
+        "transition": [t.kind if t else "end" for t in ways],
+        "transition_start_seconds": [float(pts[t.extent_first]) if t else None for t in ways],
+        "transition_end_seconds": [float(ends[t.extent_last]) if t else None for t in ways],
+    }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer, Rows
-from mediaml.analyzers.shots.transitions import find_transitions, shots_between
+from mediaml.analyzers.shots.transitions import find_transitions, shot_rows, shots_between
 from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
@@ -153,17 +153,5 @@ class ShotBoundaries(FrameAnalyzer):
         self, centre: np.ndarray, inside: np.ndarray, pts: np.ndarray, ends: np.ndarray, index: np.ndarray
     ) -> dict[Table, dict]:
         shots = shots_between(find_transitions(centre, inside, self.threshold), len(pts))
-        ways = [s.transition for s in shots]
-        return {
-            Table.SHOTS: {
-                "shot_index": np.arange(len(shots), dtype=np.int32),
-                "start_seconds": [float(pts[s.start]) for s in shots],
-                "end_seconds": [float(pts[s.end] if s.end < len(pts) else ends[-1]) for s in shots],
-                "start_frame": [int(index[s.start]) for s in shots],
-                "end_frame": [int(index[s.end - 1]) + 1 for s in shots],
-                "transition": [t.kind if t else "end" for t in ways],
-                "transition_probability": [t.probability if t else None for t in ways],
-                "transition_start_seconds": [float(pts[t.extent_first]) if t else None for t in ways],
-                "transition_end_seconds": [float(ends[t.extent_last]) if t else None for t in ways],
-            }
-        }
+        likely = [s.transition.probability if s.transition else None for s in shots]
+        return {Table.SHOTS: {**shot_rows(shots, pts, ends, index), "transition_probability": likely}}
