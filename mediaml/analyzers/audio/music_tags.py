@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
+from mediaml.analyzers.audio.window_vectors import embedding_rows
 from mediaml.nets.audio_classes import CLASSES, AudioClasses
 from mediaml.nets.musicnn import DIMENSIONS, MTT_TAGS, PATCH, SAMPLE_RATE, STEP, MusicLogMel, Musicnn
 from mediaml.ops.mel import KaldiFbank
@@ -79,7 +80,7 @@ class MusicTags(RunAnalyzer):
         return {
             Table.FILES: {"music_windows": [len(self._windows)]},
             Table.TAGS: self._tags(),
-            Table.EMBEDDINGS: self._embeddings(),
+            Table.EMBEDDINGS: embedding_rows([(w[0], w[1], w[3]) for w in self._windows], self.space, self._sha256),
         }
 
     def _judge(self, samples: Tensor) -> None:
@@ -106,18 +107,4 @@ class MusicTags(RunAnalyzer):
             "label": [MTT_TAGS[k] for k in best],
             "score": [float(mean[k]) for k in best],
             "rank": list(range(1, len(best) + 1)),
-        }
-
-    def _embeddings(self) -> dict[str, list[Any]]:
-        rows = [(w[0], w[1], w[3], "window") for w in self._windows]
-        if rows:
-            mean = np.mean([w[3] for w in self._windows], axis=0)
-            rows.append((rows[0][0], rows[-1][1], mean / max(float(np.linalg.norm(mean)), 1e-12), "file"))
-        return {
-            "start_seconds": [r[0] for r in rows],
-            "end_seconds": [r[1] for r in rows],
-            "scope": [r[3] for r in rows],
-            "model": [self.space] * len(rows),
-            "weights_sha256": [self._sha256] * len(rows),
-            "vector": [np.asarray(r[2], np.float32) for r in rows],
         }

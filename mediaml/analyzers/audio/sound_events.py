@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer, span_rows
+from mediaml.analyzers.audio.window_vectors import embedding_rows
 from mediaml.errors import WeightsCorrupt
 from mediaml.nets.yamnet import CLASSES, DIMENSIONS, HOP, PATCH, SAMPLE_RATE, Yamnet
 from mediaml.ops.hysteresis import Hysteresis
@@ -105,7 +106,11 @@ class SoundEvents(RunAnalyzer):
         self._classes = [self._classes[i] for i in order]
         spans = dict(span_rows([self.findings[i] for i in order]))
         spans["sound_class"] = self._classes
-        return {Table.SPANS: spans, Table.TAGS: self._tags(), Table.EMBEDDINGS: self._embeddings()}
+        return {
+            Table.SPANS: spans,
+            Table.TAGS: self._tags(),
+            Table.EMBEDDINGS: embedding_rows(self._windows, self.space, self._sha256),
+        }
 
     def _run(self) -> None:
         if not self._waiting:
@@ -133,20 +138,6 @@ class SoundEvents(RunAnalyzer):
             "label": [self._labels[k][1] for k in best],
             "score": [float(mean[k]) for k in best],
             "rank": list(range(1, len(best) + 1)),
-        }
-
-    def _embeddings(self) -> dict[str, list[Any]]:
-        rows = [(*w, "window") for w in self._windows]
-        if rows:
-            mean = np.mean([w[2] for w in self._windows], axis=0)
-            rows.append((rows[0][0], rows[-1][1], mean / max(float(np.linalg.norm(mean)), 1e-12), "file"))
-        return {
-            "start_seconds": [r[0] for r in rows],
-            "end_seconds": [r[1] for r in rows],
-            "scope": [r[3] for r in rows],
-            "model": [self.space] * len(rows),
-            "weights_sha256": [self._sha256] * len(rows),
-            "vector": [np.asarray(r[2], np.float32) for r in rows],
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -48,9 +49,9 @@ class _Perceptual(FrameAnalyzer):
         ]
         return {name: torch.cat([self.distance(a, b) for a, b in pairs])}
 
+    @abstractmethod
     def distance(self, ref: Tensor, dist: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1] -> (1,)."""
-        raise NotImplementedError
 
 
 def _one(planes: Planes, row: int) -> Planes:
