@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mediaml.engine.score import score
+from mediaml.engine.score.pair import score
 from tests.real_clips import frames_of, write
 
 Fault = tuple[

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.imdn_oracle import load_imdn
-from mediaml.engine.upscale import load_enlarger, upscale
-from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.engine.upscale.plan import UpscaleSettings
+from mediaml.engine.upscale.video import load_enlarger, upscale
 from mediaml.metrics.vmaf import vmaf, vmaf_model
 from mediaml.nets.mediaml_sr import lanczos_x2
 from mediaml.ops.resize import imresize

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mediaml.derive import derive as derive
     from mediaml.engine.analyze import analyze as analyze
     from mediaml.engine.embedding import embed as embed
-    from mediaml.engine.qc import qc as qc
-    from mediaml.engine.score import score as score
+    from mediaml.engine.qc.check import qc as qc
+    from mediaml.engine.score.pair import score as score
     from mediaml.errors import MediamlError as MediamlError
     from mediaml.frames import AudioBlock as AudioBlock
     from mediaml.frames import FrameBatch as FrameBatch
@@ -60,8 +60,8 @@ _HOME = {
     "derive": "mediaml.derive",
     "embed": "mediaml.engine.embedding",
     "probe": "mediaml.decode.probe",
-    "qc": "mediaml.engine.qc",
-    "score": "mediaml.engine.score",
+    "qc": "mediaml.engine.qc.check",
+    "score": "mediaml.engine.score.pair",
     "search": "mediaml.retrieval.search",
 }
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mediaml.engine.upscale import UpscaleResult, upscale
-from mediaml.engine.upscale_estimate import estimate
-from mediaml.engine.upscale_evaluate import evaluate
-from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.engine.upscale.estimate import estimate
+from mediaml.engine.upscale.evaluate import evaluate
+from mediaml.engine.upscale.plan import UpscaleSettings
+from mediaml.engine.upscale.video import UpscaleResult, upscale
 
 
 def enlarge(source: Path, out: Path) -> UpscaleResult:

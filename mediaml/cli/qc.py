@@ -13,8 +13,8 @@ from mediaml.cli.console import errors_console, output_console, print_json, prin
 from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
-    from mediaml.engine.qc_profile import Profile
-    from mediaml.engine.qc_result import QcResult
+    from mediaml.engine.qc.profile import Profile
+    from mediaml.engine.qc.result import QcResult
 
 SHOWN_PLACES = 3
 
@@ -72,14 +72,14 @@ def qc(
         _print_names()
         return
     if profiles:
-        from mediaml.engine.qc_profile import find_profile, shipped_profiles
+        from mediaml.engine.qc.profile import find_profile, shipped_profiles
 
         _print_profiles([find_profile(profile)] if profile else shipped_profiles(), rules=bool(profile))
         return
     if not paths:
         raise InvalidValue("name files or directories: mediaml qc DIR --profile streaming (or --profiles for a list)")
     from mediaml.engine.progress import RichProgress, SilentProgress
-    from mediaml.engine.qc import qc as check
+    from mediaml.engine.qc.check import qc as check
 
     result = check(
         paths,
@@ -119,7 +119,7 @@ def _write(result: QcResult, html: Path | None, json: Path | None, csv: Path | N
 def _csv(result: QcResult) -> str:
     import io
 
-    from mediaml.engine.qc_result import CSV_COLUMNS
+    from mediaml.engine.qc.result import CSV_COLUMNS
 
     text = io.StringIO()
     writer = csv_module.writer(text, lineterminator="\n")
@@ -172,7 +172,7 @@ def _where(file: Any, outcome: Any) -> str:
 
 
 def _print_profiles(chosen: list[Profile], *, rules: bool) -> None:
-    from mediaml.engine.qc_measures import check_names, needed_analyzers
+    from mediaml.engine.qc.measures import check_names, needed_analyzers
 
     for profile in chosen:
         check_names(profile)
@@ -191,13 +191,13 @@ def _limits(rule: Any) -> str:
 
 
 def _print_names() -> None:
-    from mediaml.engine import qc_measures
+    from mediaml.engine.qc import measures as rule_names
 
     groups = {
-        "measure": qc_measures.measures(),
-        "finding": qc_measures.kinds(),
-        "fact": qc_measures.facts(),
+        "measure": rule_names.measures(),
+        "finding": rule_names.kinds(),
+        "fact": rule_names.facts(),
     }
     rows = [(what, k.name, k.unit or None, k.description) for what, known in groups.items() for k in known.values()]
-    rows += [("fault", name, None, "an error of the file itself") for name in sorted(qc_measures.faults())]
+    rows += [("fault", name, None, "an error of the file itself") for name in sorted(rule_names.faults())]
     print_table(["rule", "name", "unit", "what it is"], rows)

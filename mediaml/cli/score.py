@@ -14,8 +14,8 @@ from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
     from mediaml.engine.pooling import Limit
-    from mediaml.engine.score_pairs import Pair, PairOutcome
-    from mediaml.engine.score_result import ScoreResult
+    from mediaml.engine.score.pairs import Pair, PairOutcome
+    from mediaml.engine.score.result import ScoreResult
 
 
 def register(app: typer.Typer) -> None:
@@ -98,7 +98,7 @@ def score(
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
     from mediaml.engine.runner import limit_threads
-    from mediaml.engine.score_pairs import ScoreSettings, exit_code
+    from mediaml.engine.score.pairs import ScoreSettings, exit_code
 
     if files and reference is None and pairs is None:
         refuse_pair_options(metrics=metrics, out=out, size=size, fail_over=fail_over, shots=shots)
@@ -137,7 +137,7 @@ def score(
 
 
 def _pairs(encode: Path | None, reference: Path | None, listed: Path | None) -> list[Pair]:
-    from mediaml.engine.score_pairs import find_pairs, read_pairs
+    from mediaml.engine.score.pairs import find_pairs, read_pairs
 
     if listed is not None:
         if encode is not None or reference is not None:
@@ -151,7 +151,7 @@ def _pairs(encode: Path | None, reference: Path | None, listed: Path | None) -> 
 def _score_all(pairs: list[Pair], settings: Any, quiet: bool) -> list[PairOutcome]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from mediaml.engine.score_pairs import score_pairs
+    from mediaml.engine.score.pairs import score_pairs
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=errors_console(), transient=True, disable=quiet) as bars:
@@ -181,7 +181,7 @@ def _write(
     html: Path | None,
     limits: tuple[Limit, ...],
 ) -> None:
-    from mediaml.engine.score_output import score_dict, write_frames, write_json
+    from mediaml.engine.score.output import score_dict, write_frames, write_json
 
     results = [o.result for o in outcomes if o.result is not None]
     if json is not None:
@@ -195,7 +195,7 @@ def _write(
 
 
 def _entry(outcome: PairOutcome) -> dict[str, Any]:
-    from mediaml.engine.score_output import score_dict
+    from mediaml.engine.score.output import score_dict
 
     return outcome.to_dict() | ({} if outcome.result is None else score_dict(outcome.result))
 
@@ -239,7 +239,7 @@ def _state(outcome: PairOutcome) -> str:
 
 
 def _print_result(result: ScoreResult) -> None:
-    from mediaml.engine.score_text import alignment_line, worst_lines
+    from mediaml.engine.score.text import alignment_line, worst_lines
 
     _print_pooled(result.pooled, result.headline)
     lines = [alignment_line(result), *worst_lines(result), *(f"note: {n}" for n in result.notes)]

@@ -12,7 +12,7 @@ from mediaml.cli.console import errors_console, output_console, print_table
 from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
-    from mediaml.engine.score_single import SingleOutcome, SingleScore
+    from mediaml.engine.score.single import SingleOutcome, SingleScore
 
 SHOWN_ARTIFACTS = 20
 
@@ -50,7 +50,7 @@ def score_without_reference(
 ) -> NoReturn:
     """Judges files one after the other, prints and writes what was asked for, and exits with the code of the worst."""
     from mediaml.engine.runner import limit_threads
-    from mediaml.engine.score_single import exit_code, parse_limits
+    from mediaml.engine.score.single import exit_code, parse_limits
 
     if html is not None and (len(files) > 1 or files[0].expanduser().is_dir()):
         raise InvalidValue("--html writes the report of one file; name one, or use `mediaml qc --html` for many")
@@ -66,7 +66,7 @@ def score_without_reference(
 def _judge(files: list[Path], limits: Any, device: str, quiet: bool) -> list[SingleOutcome]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from mediaml.engine.score_single import score_files
+    from mediaml.engine.score.single import score_files
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
     outcomes = []
@@ -89,8 +89,8 @@ def _judge(files: list[Path], limits: Any, device: str, quiet: bool) -> list[Sin
 def _write(
     outcomes: list[SingleOutcome], json: Path | None, csv: Path | None, parquet: Path | None, html: Path | None
 ) -> None:
-    from mediaml.engine.score_output import write_json
-    from mediaml.engine.score_single_output import single_dict, write_tables
+    from mediaml.engine.score.output import write_json
+    from mediaml.engine.score.single_output import single_dict, write_tables
 
     if json is not None:
         found = [single_dict(o) for o in outcomes]

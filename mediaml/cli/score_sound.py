@@ -10,12 +10,12 @@ from mediaml.errors import InvalidValue
 
 if TYPE_CHECKING:
     from mediaml.engine.pooling import Limit
-    from mediaml.engine.score_audio import AudioScore
+    from mediaml.engine.score.audio import AudioScore
 
 
 def is_sound(encode: Path | None, reference: Path | None, metrics: str) -> bool:
     """Whether two single files are scored as sounds: metrics of sound named, or none and no picture in either."""
-    from mediaml.engine.score_audio import METRICS, sound_only
+    from mediaml.engine.score.audio import METRICS, sound_only
 
     if encode is None or reference is None or not (encode.is_file() and reference.is_file()):
         return False
@@ -26,8 +26,8 @@ def is_sound(encode: Path | None, reference: Path | None, metrics: str) -> bool:
 def score_sound(encode: Path, reference: Path, metrics: str, json: Path | None, limits: tuple[Limit, ...]) -> int:
     """Scores, prints, writes JSON; the exit code: 3 where a limit was missed."""
     from mediaml.engine.pooling import missed
-    from mediaml.engine.score_audio import METRICS, score_audio
-    from mediaml.engine.score_output import write_json
+    from mediaml.engine.score.audio import METRICS, score_audio
+    from mediaml.engine.score.output import write_json
 
     named = [m.strip() for m in metrics.split(",") if m.strip()]
     unknown = sorted({limit.column for limit in limits} - set(METRICS))
@@ -45,7 +45,7 @@ def score_sound(encode: Path, reference: Path, metrics: str, json: Path | None, 
 
 
 def _print(result: AudioScore) -> None:
-    from mediaml.engine.score_audio import METRICS
+    from mediaml.engine.score.audio import METRICS
 
     how = result.alignment
     rows = []

@@ -11,7 +11,7 @@ from mediaml.cli.console import errors_console, output_console, print_table
 from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
-    from mediaml.engine.upscale_plan import UpscaleSettings
+    from mediaml.engine.upscale.plan import UpscaleSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def upscale(
         mediaml upscale in.mp4 --evaluate --html wipe.html
     """
     from mediaml.engine.settings import choose_device
-    from mediaml.engine.upscale_plan import UpscaleSettings
+    from mediaml.engine.upscale.plan import UpscaleSettings
 
     settings = UpscaleSettings(
         scale=scale, model=model, codec=codec, crf=crf, preset=preset, deinterlace=deinterlace,
@@ -79,7 +79,7 @@ def upscale(
     if out is None:
         raise InvalidValue("name the output: mediaml upscale IN OUT (only --evaluate works without)")
     out = out.expanduser()
-    from mediaml.engine.upscale_photos import is_picture
+    from mediaml.engine.upscale.photos import is_picture
 
     if dry_run:
         _dry_run(source, out, settings)
@@ -90,7 +90,7 @@ def upscale(
 
 
 def _video(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> None:
-    from mediaml.engine.upscale import upscale as run
+    from mediaml.engine.upscale.video import upscale as run
 
     with _bar(quiet) as bar:
         task = bar.add_task(printable(source.name), total=None)
@@ -106,7 +106,7 @@ def _video(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> N
 
 
 def _photos(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> None:
-    from mediaml.engine.upscale_photos import upscale_photos
+    from mediaml.engine.upscale.photos import upscale_photos
 
     failed = 0
     with _bar(quiet) as bar:
@@ -120,14 +120,14 @@ def _photos(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> 
 
 
 def _dry_run(source: Path, out: Path, settings: UpscaleSettings) -> None:
-    from mediaml.engine.upscale_estimate import estimate
+    from mediaml.engine.upscale.estimate import estimate
 
     for line in estimate(source, out, settings).lines():
         output_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _evaluate(source: Path, settings: UpscaleSettings, frames: int, html: Path | None, quiet: bool) -> None:
-    from mediaml.engine.upscale_evaluate import evaluate as run
+    from mediaml.engine.upscale.evaluate import evaluate as run
     from mediaml.report.upscale import write_upscale_report
 
     with _bar(quiet) as bar:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from mediaml.engine.qc_lake import PICTURES_A_RULE
-from mediaml.engine.qc_measures import measures
-from mediaml.engine.qc_outcome import Place
-from mediaml.engine.qc_result import VERDICTS, FileVerdict, QcResult
-from mediaml.engine.qc_rules import RuleOutcome
+from mediaml.engine.qc.lake import PICTURES_A_RULE
+from mediaml.engine.qc.measures import measures
+from mediaml.engine.qc.outcome import Place
+from mediaml.engine.qc.result import VERDICTS, FileVerdict, QcResult
+from mediaml.engine.qc.rules import RuleOutcome
 from mediaml.engine.timecode import timecode
 from mediaml.report import charts, facts
 from mediaml.report.cards import Chart

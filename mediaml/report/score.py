@@ -14,8 +14,8 @@ from mediaml import weights
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.engine.pooling import Limit, Pooled, missed
 from mediaml.engine.runner import Runner
-from mediaml.engine.score_result import ScoreResult, ShotScore
-from mediaml.engine.score_text import alignment_line
+from mediaml.engine.score.result import ScoreResult, ShotScore
+from mediaml.engine.score.text import alignment_line
 from mediaml.report import charts, facts
 from mediaml.report.model import File
 from mediaml.report.page import write_page

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.result import ScoreResult
 from mediaml.report import charts
 from mediaml.report.cards import Chart
 from mediaml.report.model import Curve, Shot, Span

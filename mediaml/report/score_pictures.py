@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mediaml.decode.colour import luma_matrix
 from mediaml.decode.pairing import PairStream
 from mediaml.decode.tonemap import ToneMap
-from mediaml.engine.score_result import ScoreResult, WorstFrame
+from mediaml.engine.score.result import ScoreResult, WorstFrame
 from mediaml.errors import MediaError
 from mediaml.frames import Colour, FrameBatch, Planes
 from mediaml.media import VideoStream

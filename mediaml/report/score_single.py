@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mediaml.engine.pooling import Limit
-from mediaml.engine.score_single import HIGH, LOW, QUALITY, SCALED, SingleScore
+from mediaml.engine.score.single import HIGH, LOW, QUALITY, SCALED, SingleScore
 from mediaml.report import charts
 from mediaml.report.cards import Chart
 from mediaml.report.model import Curve, Span

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mediaml.decode.colour import luma_matrix
-from mediaml.engine.upscale_evaluate import UpscaleScores
+from mediaml.engine.upscale.evaluate import UpscaleScores
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour, Planes
 from mediaml.ops.colour import yuv_to_rgb

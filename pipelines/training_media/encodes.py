@@ -19,7 +19,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from mediaml.engine.upscale_encoder import keeping_priority
+from mediaml.engine.upscale.encoder import keeping_priority
 from mediaml.errors import InvalidValue
 
 Codec = Literal["x264", "x265", "svt-av1", "vp9"]

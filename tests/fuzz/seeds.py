@@ -125,7 +125,7 @@ def _one_png(path: Path) -> None:
 def _texts() -> Iterator[Seed]:
     yield Seed("vocabulary", "small.toml", VOCABULARY.encode())
     shipped = Path(__file__).resolve().parents[2] / "mediaml"
-    sources: tuple[tuple[Kind, str], ...] = (("vocabulary", "derive/**/*.toml"), ("profile", "**/qc_profiles/*.toml"))
+    sources: tuple[tuple[Kind, str], ...] = (("vocabulary", "derive/**/*.toml"), ("profile", "**/qc/profiles/*.toml"))
     for kind, pattern in sources:
         for file in sorted(shipped.glob(pattern))[:3]:
             yield Seed(kind, file.name, file.read_bytes())

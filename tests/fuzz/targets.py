@@ -83,7 +83,7 @@ def _vocabulary(path: Path) -> str:
 
 
 def _profile(path: Path) -> str:
-    from mediaml.engine.qc_profile import read_profile
+    from mediaml.engine.qc.profile import read_profile
 
     try:
         read_profile(path)

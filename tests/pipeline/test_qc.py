@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 import mediaml
 from mediaml.cli import _register, app
-from mediaml.engine.qc_profile import parse_profile
-from mediaml.engine.qc_result import QcResult
+from mediaml.engine.qc.profile import parse_profile
+from mediaml.engine.qc.result import QcResult
 from tests.clips import gradient, make_clip, sine, solid
 
 HEAD = 'id = "mine"\ntitle = "Mine"\nsummary = "a test"\n'
@@ -120,7 +120,7 @@ def no_decode(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a rerun must not decode")
 
     monkeypatch.setattr("mediaml.engine.work.run_media", refuse)
-    monkeypatch.setattr("mediaml.engine.qc_lake.stills", refuse)
+    monkeypatch.setattr("mediaml.engine.qc.lake.stills", refuse)
 
 
 def test_verdicts_and_a_rerun_that_decodes_nothing(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mediaml
-from mediaml.engine.qc_profile import parse_profile
+from mediaml.engine.qc.profile import parse_profile
 from tests.clips import gradient, make_clip, sine, solid
 from tests.pipeline.test_report_browser import load
 

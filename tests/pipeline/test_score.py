@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from mediaml.cli.score import register
-from mediaml.engine.score import score
-from mediaml.engine.score_output import score_dict
-from mediaml.engine.score_pairs import find_pairs, read_pairs
+from mediaml.engine.score.output import score_dict
+from mediaml.engine.score.pair import score
+from mediaml.engine.score.pairs import find_pairs, read_pairs
 from mediaml.errors import ContentDiffers, InvalidValue, MediaError, MediaMissing, UnknownName
 from mediaml.tables import Lake
 from tests.clips import make_clip, solid
@@ -259,8 +259,8 @@ def test_another_backend_gives_the_same_output(source: Path, tmp_path: Path) -> 
 
 
 def test_no_backend_says_where_was_looked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaml.engine import score_libvmaf
+    from mediaml.engine.score import libvmaf
 
-    monkeypatch.setattr(score_libvmaf, "_PLACES", {"MEDIAML_FFMPEG": lambda: "/nowhere/ffmpeg", "PATH": lambda: None})
+    monkeypatch.setattr(libvmaf, "_PLACES", {"MEDIAML_FFMPEG": lambda: "/nowhere/ffmpeg", "PATH": lambda: None})
     with pytest.raises(InvalidValue, match=r"MEDIAML_FFMPEG: /nowhere/ffmpeg does not run.*PATH: none"):
         score(source, source, ["psnr_y"], backend="libvmaf")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mediaml.engine.score import score
+from mediaml.engine.score.pair import score
 from mediaml.report.score import build_score_report
 from tests.clips import make_clip, solid
 from tests.pipeline.test_report_browser import CHROMIUM, FLAGS, load

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-import mediaml.engine.upscale as engine
+import mediaml.engine.upscale.video as engine
 from mediaml.cli import _register, app
-from mediaml.engine.upscale import upscale
-from mediaml.engine.upscale_evaluate import evaluate
-from mediaml.engine.upscale_photos import upscale_photos
-from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.engine.upscale.evaluate import evaluate
+from mediaml.engine.upscale.photos import upscale_photos
+from mediaml.engine.upscale.plan import UpscaleSettings
+from mediaml.engine.upscale.video import upscale
 from mediaml.errors import InvalidValue, MediaError, OutputUnwritable, UnknownName
 from mediaml.report.upscale import write_upscale_report
 from tests.clips import gradient, make_clip, sine

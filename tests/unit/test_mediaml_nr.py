@@ -19,7 +19,7 @@ from mediaml.cli.score import register
 from mediaml.decode.plan import make_plan
 from mediaml.decode.probe import probe
 from mediaml.decode.stream import MediaStream
-from mediaml.engine.score_single import parse_limits, score_single
+from mediaml.engine.score.single import parse_limits, score_single
 from mediaml.errors import InvalidValue, NoStreams
 from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge

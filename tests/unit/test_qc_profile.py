@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mediaml.analyzers.base import registry
-from mediaml.engine import qc_measures
-from mediaml.engine.qc_profile import FixityRule, MeasureRule, find_profile, parse_profile, shipped_profiles
+from mediaml.engine.qc import measures as rule_names
+from mediaml.engine.qc.profile import FixityRule, MeasureRule, find_profile, parse_profile, shipped_profiles
 from mediaml.errors import InvalidValue, UnknownName
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,16 +19,16 @@ RULE = HEAD + '[[rules]]\nid = "r"\nlevel = "fail"\nwhy = "because"\n'
 
 def refused(text: str) -> str:
     with pytest.raises(InvalidValue) as caught:
-        qc_measures.check_names(parse_profile(text, "mine.toml"))
+        rule_names.check_names(parse_profile(text, "mine.toml"))
     return str(caught.value)
 
 
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda p: p.id)
 def test_shipped_profiles_name_what_exists_and_cite_their_sources(profile) -> None:
-    qc_measures.check_names(profile)
+    rule_names.check_names(profile)
     assert find_profile(profile.id) == profile
     assert all(rule.source and rule.why for rule in profile.rules)
-    needed = qc_measures.needed_analyzers(profile)
+    needed = rule_names.needed_analyzers(profile)
     assert set(needed) <= set(registry())
     assert not any(registry()[n].spec.needs_reference for n in needed)
 
@@ -96,8 +96,8 @@ def test_a_profile_that_does_not_exist_is_offered_near_ones() -> None:
 def test_only_the_analyzers_that_rules_need_are_run() -> None:
     def needed(rule: str) -> tuple[str, ...]:
         profile = parse_profile(RULE + rule, "mine.toml")
-        qc_measures.check_names(profile)
-        return qc_measures.needed_analyzers(profile)
+        rule_names.check_names(profile)
+        return rule_names.needed_analyzers(profile)
 
     assert needed('fact = "video.codec"\nallow = ["h264"]') == ()
     assert needed('fixity = "sha256"') == ()
@@ -111,7 +111,7 @@ def test_only_the_analyzers_that_rules_need_are_run() -> None:
 
 def test_the_page_adds_what_it_draws() -> None:
     profile = parse_profile(RULE + 'finding = "silence"', "mine.toml")
-    assert set(qc_measures.needed_analyzers(profile, qc_measures.PAGE_SERIES)) == {"loudness", "silence", "waveform"}
+    assert set(rule_names.needed_analyzers(profile, rule_names.PAGE_SERIES)) == {"loudness", "silence", "waveform"}
 
 
 def test_rules_keep_what_was_given() -> None:
@@ -127,5 +127,5 @@ def test_the_profile_of_the_docs_is_one() -> None:
     text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "qc.md").read_text(), re.DOTALL)
     assert text is not None
     profile = parse_profile(text[1], "docs/qc.md")
-    qc_measures.check_names(profile)
-    assert set(qc_measures.needed_analyzers(profile)) == {"black", "loudness", "siti"}
+    rule_names.check_names(profile)
+    assert set(rule_names.needed_analyzers(profile)) == {"black", "loudness", "siti"}

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mediaml.engine.qc_fixity import Noted, noted_sha256
-from mediaml.engine.qc_profile import AnyRule, parse_profile
-from mediaml.engine.qc_rules import RuleOutcome, judge
-from mediaml.engine.qc_values import FileValues, Finding, Timed
+from mediaml.engine.qc.fixity import Noted, noted_sha256
+from mediaml.engine.qc.profile import AnyRule, parse_profile
+from mediaml.engine.qc.rules import RuleOutcome, judge
+from mediaml.engine.qc.values import FileValues, Finding, Timed
 from mediaml.engine.timecode import timecode
 from mediaml.tables.rows import ErrorRow
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mediaml.engine.score_audio import score_audio
+from mediaml.engine.score.audio import score_audio
 from mediaml.errors import ContentDiffers, InvalidValue, UnknownName
 from mediaml.metrics.audio_alignment import align_audio, aligned_copy
 from mediaml.metrics.audio_quality import pesq, si_sdr, stoi

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mediaml import weights
 from mediaml.engine.pooling import Limit
-from mediaml.engine.score import score
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.pair import score
+from mediaml.engine.score.result import ScoreResult
 from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.report.score import build_score_report
 from mediaml.report.score_alignment import events

@@ -17,11 +17,11 @@ import torch
 
 from mediaml.decode.opening import open_container
 from mediaml.engine.runner import limit_threads
-from mediaml.engine.upscale_encoder import SegmentWriter
-from mediaml.engine.upscale_frames import SourcePicture, SourcePictures
-from mediaml.engine.upscale_join import Segments, join
-from mediaml.engine.upscale_plan import UpscalePlan, UpscaleSettings, plan_upscale
-from mediaml.engine.upscale_state import UpscaleState, unwritable
+from mediaml.engine.upscale.encoder import SegmentWriter
+from mediaml.engine.upscale.frames import SourcePicture, SourcePictures
+from mediaml.engine.upscale.join import Segments, join
+from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
+from mediaml.engine.upscale.state import UpscaleState, unwritable
 from mediaml.frames import Colour, Planes
 from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.models import Where, load_model

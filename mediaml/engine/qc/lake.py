@@ -10,9 +10,9 @@ from typing import Any
 from mediaml.analyzers.thumbnails import encode_jpeg
 from mediaml.decode.probe import probe
 from mediaml.decode.stills import Still, stills
-from mediaml.engine.qc_profile import Profile
-from mediaml.engine.qc_result import FileVerdict
-from mediaml.engine.qc_rules import RuleOutcome
+from mediaml.engine.qc.profile import Profile
+from mediaml.engine.qc.result import FileVerdict
+from mediaml.engine.qc.rules import RuleOutcome
 from mediaml.errors import MediaError
 from mediaml.spec import View
 from mediaml.tables import Lake

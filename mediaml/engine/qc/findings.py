@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediaml.engine.qc_outcome import Judged, Place, beyond, figure
-from mediaml.engine.qc_profile import FindingRule
-from mediaml.engine.qc_values import Finding
+from mediaml.engine.qc.outcome import Judged, Place, beyond, figure
+from mediaml.engine.qc.profile import FindingRule
+from mediaml.engine.qc.values import Finding
 
 
 def judge_findings(rule: FindingRule, findings: Sequence[Finding], duration_seconds: float | None) -> Judged:

@@ -1,4 +1,4 @@
-"""Delivery profiles: TOML files that say what a file must be. Names in rules are checked by `qc_measures`.
+"""Delivery profiles: TOML files that say what a file must be. Names in rules are checked by `measures`.
 
 ::
 
@@ -42,7 +42,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Scalar = bool | int | float | str
 
-_SHIPPED = Path(__file__).parent / "qc_profiles"
+_SHIPPED = Path(__file__).parent / "profiles"
 _POOLING = re.compile(r"each|mean|median|min|max|worst_second|p(\d{1,2}|100)")
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mediaml.engine.analysis_run import RunSummary
-from mediaml.engine.qc_outcome import Place
-from mediaml.engine.qc_profile import Profile
-from mediaml.engine.qc_rules import RuleOutcome
-from mediaml.engine.qc_values import FileValues
+from mediaml.engine.qc.outcome import Place
+from mediaml.engine.qc.profile import Profile
+from mediaml.engine.qc.rules import RuleOutcome
+from mediaml.engine.qc.values import FileValues
 from mediaml.engine.timecode import timecode
 from mediaml.tables import Lake
 

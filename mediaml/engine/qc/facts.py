@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mediaml.engine.qc_outcome import Judged, beyond, bounds_text, figure
-from mediaml.engine.qc_profile import FactRule, Scalar
+from mediaml.engine.qc.outcome import Judged, beyond, bounds_text, figure
+from mediaml.engine.qc.profile import FactRule, Scalar
 
 _RATE_TOLERANCE = 2e-4  # 30000/1001 written as 29.97; 24 and 24000/1001 differ five times as much
 

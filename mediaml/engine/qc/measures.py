@@ -9,7 +9,7 @@ from functools import cache
 from mediaml import errors
 from mediaml.analyzers.base import Analyzer, registry
 from mediaml.engine.decode_facts import DECODE
-from mediaml.engine.qc_profile import AnyRule, FactRule, FaultRule, FindingRule, MeasureRule, Profile, unknown_text
+from mediaml.engine.qc.profile import AnyRule, FactRule, FaultRule, FindingRule, MeasureRule, Profile, unknown_text
 from mediaml.errors import InvalidValue, MediaError
 from mediaml.spec import Spec, Table
 from mediaml.tables.media_rows import MEDIA_COLUMNS, STREAM_COLUMNS

@@ -16,8 +16,8 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream as AvVideoStream
 
 from mediaml.decode.opening import open_container
-from mediaml.engine.upscale_encoder import CodedPacket, configure, encoder_options, keeping_priority, read_segment
-from mediaml.engine.upscale_plan import UpscalePlan, container_format
+from mediaml.engine.upscale.encoder import CodedPacket, configure, encoder_options, keeping_priority, read_segment
+from mediaml.engine.upscale.plan import UpscalePlan, container_format
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from mediaml.decode.coded import coded_facts, export_coding
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.opening import open_container
-from mediaml.engine.upscale_plan import UpscalePlan, interlaced
+from mediaml.engine.upscale.plan import UpscalePlan, interlaced
 from mediaml.errors import NothingDecoded
 from mediaml.frames import Colour, Planes
 from mediaml.restore.enlarger import Enlarger

@@ -23,7 +23,7 @@ from av.video.plane import VideoPlane
 from torch import Tensor
 
 from mediaml.decode.colour_names import MATRIX, PRIMARIES, TRANSFER
-from mediaml.engine.upscale_plan import UpscalePlan, container_format
+from mediaml.engine.upscale.plan import UpscalePlan, container_format
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour, Planes
 from mediaml.media import HdrInfo

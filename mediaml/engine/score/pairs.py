@@ -14,10 +14,10 @@ from mediaml.decode.pair_format import pair_format
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.engine.pooling import Limit, Pooled, check_limits, missed
 from mediaml.engine.run import Progress
-from mediaml.engine.score import BackendName, raw_like, score
-from mediaml.engine.score_lake import stored
-from mediaml.engine.score_metrics import Chosen, choose_metrics
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.lake import stored
+from mediaml.engine.score.metrics import Chosen, choose_metrics
+from mediaml.engine.score.pair import BackendName, raw_like, score
+from mediaml.engine.score.result import ScoreResult
 from mediaml.engine.settings import DeviceName
 from mediaml.errors import AnalyzerError, InvalidValue, MediaError, MediaMissing, printable
 from mediaml.tables import Lake

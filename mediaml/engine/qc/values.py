@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.engine.qc_fixity import Noted, noted_sha256
-from mediaml.engine.qc_measures import kinds, measures
-from mediaml.engine.qc_profile import FindingRule, FixityRule, MeasureRule, Profile
+from mediaml.engine.qc.fixity import Noted, noted_sha256
+from mediaml.engine.qc.measures import kinds, measures
+from mediaml.engine.qc.profile import FindingRule, FixityRule, MeasureRule, Profile
 from mediaml.tables import Lake
 from mediaml.tables.rows import ErrorRow
 

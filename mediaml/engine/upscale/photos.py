@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from mediaml.engine.upscale import load_enlarger
-from mediaml.engine.upscale_plan import UpscaleSettings
+from mediaml.engine.upscale.plan import UpscaleSettings
+from mediaml.engine.upscale.video import load_enlarger
 from mediaml.errors import InvalidValue, MediaError, MediaMissing, NotMedia, OutputUnwritable
 from mediaml.ops.colour import rgb_luma
 from mediaml.restore.enlarger import Enlarger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.result import ScoreResult
 from mediaml.errors import printable
 
 

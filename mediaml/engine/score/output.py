@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.result import ScoreResult
 from mediaml.errors import InvalidValue, printable
 from mediaml.spec import Column
 from mediaml.tables.export import ExportFormat, export

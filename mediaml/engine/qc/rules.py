@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 
 from mediaml.engine.pooling import pool
-from mediaml.engine.qc_facts import judge_fact
-from mediaml.engine.qc_findings import judge_findings
-from mediaml.engine.qc_measures import measures, providers
-from mediaml.engine.qc_outcome import Judged, Place, beyond, bounds_text, figure
-from mediaml.engine.qc_profile import AnyRule, FactRule, FaultRule, FindingRule, FixityRule, Level, MeasureRule
-from mediaml.engine.qc_values import FileValues, Timed
+from mediaml.engine.qc.facts import judge_fact
+from mediaml.engine.qc.findings import judge_findings
+from mediaml.engine.qc.measures import measures, providers
+from mediaml.engine.qc.outcome import Judged, Place, beyond, bounds_text, figure
+from mediaml.engine.qc.profile import AnyRule, FactRule, FaultRule, FindingRule, FixityRule, Level, MeasureRule
+from mediaml.engine.qc.values import FileValues, Timed
 
 Outcome = Literal["pass", "fail", "warn", "info", "not_applicable", "not_measured"]
 KEPT_PLACES = 20

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mediaml.engine.upscale_plan import UpscalePlan
+from mediaml.engine.upscale.plan import UpscalePlan
 from mediaml.errors import OutputUnwritable
 
 _VERSION = 1

@@ -22,15 +22,15 @@ from mediaml.engine.analyze import check_weights
 from mediaml.engine.pooling import Pooled, pool, worst_frames
 from mediaml.engine.run import Progress, feed_delivery
 from mediaml.engine.runner import Runner
-from mediaml.engine.score_metrics import Chosen, choose_metrics
-from mediaml.engine.score_result import ScoreResult, ShotScore, WorstFrame
+from mediaml.engine.score.metrics import Chosen, choose_metrics
+from mediaml.engine.score.result import ScoreResult, ShotScore, WorstFrame
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
 from mediaml.errors import AnalyzerError, NothingDecoded, UnknownName
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Table
 
 if TYPE_CHECKING:
-    from mediaml.engine.score_libvmaf import LibvmafBackend
+    from mediaml.engine.score.libvmaf import LibvmafBackend
 
 PathName = str | os.PathLike[str]
 BackendName = Literal["mediaml", "libvmaf"]
@@ -82,13 +82,13 @@ def score(
     aligned = time.perf_counter()
     result = _run(plan, chosen, where, max_pixels, progress, outside)
     if shots is None and detect_shots:
-        from mediaml.engine.score_shots import find_shots
+        from mediaml.engine.score.shots import find_shots
 
         shots = find_shots(files[0], where, max_pixels)
     result.shots = [_shot(result, start, end) for start, end in shots or ()]
     result.wall_seconds, result.align_seconds = time.perf_counter() - began, aligned - began
     if out is not None:
-        from mediaml.engine.score_lake import store
+        from mediaml.engine.score.lake import store
 
         store(result, Path(out).expanduser())
     return result
@@ -101,7 +101,7 @@ def _outside(backend: str, chosen: Chosen) -> LibvmafBackend | None:
         return None
     if backend != "libvmaf":
         raise UnknownName("backend", backend, ("mediaml", "libvmaf"))
-    from mediaml.engine.score_libvmaf import check_libvmaf_has, find_libvmaf
+    from mediaml.engine.score.libvmaf import check_libvmaf_has, find_libvmaf
 
     check_libvmaf_has(chosen.analyzers)
     return find_libvmaf()
@@ -153,7 +153,7 @@ def _run(
 def _run_outside(
     plan: PairPlan, chosen: Chosen, max_pixels: int, progress: Progress | None, outside: LibvmafBackend
 ) -> ScoreResult:
-    from mediaml.engine.score_libvmaf import run_libvmaf
+    from mediaml.engine.score.libvmaf import run_libvmaf
 
     stream = PairStream(plan.distorted, plan.reference, plan.form, plan.pairs, crops=plan.crops, max_pixels=max_pixels)
     runners, numbers = run_libvmaf(outside, plan, stream, chosen.analyzers, _numbers, progress)

@@ -10,10 +10,10 @@ from time import monotonic
 
 import torch
 
-from mediaml.engine.upscale import load_enlarger
-from mediaml.engine.upscale_encoder import SegmentWriter
-from mediaml.engine.upscale_frames import SourcePictures
-from mediaml.engine.upscale_plan import UpscalePlan, UpscaleSettings, plan_upscale
+from mediaml.engine.upscale.encoder import SegmentWriter
+from mediaml.engine.upscale.frames import SourcePictures
+from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
+from mediaml.engine.upscale.video import load_enlarger
 
 _PICTURES = 4
 

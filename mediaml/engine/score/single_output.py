@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from mediaml.analyzers.quality_nr.mediaml_nr import MediamlNrQuality
-from mediaml.engine.score_single import QUALITY, SingleOutcome, SingleScore
+from mediaml.engine.score.single import QUALITY, SingleOutcome, SingleScore
 from mediaml.errors import printable
 from mediaml.spec import Column
 from mediaml.tables.export import ExportFormat, export

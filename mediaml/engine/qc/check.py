@@ -14,12 +14,12 @@ from mediaml.decode.probe import probe
 from mediaml.engine.analysis_run import RunSummary
 from mediaml.engine.analyze import discover, run_analysis
 from mediaml.engine.progress import RunProgress, SilentProgress
-from mediaml.engine.qc_lake import record
-from mediaml.engine.qc_measures import PAGE_SERIES, check_names, needed_analyzers
-from mediaml.engine.qc_profile import FaultRule, Profile, find_profile
-from mediaml.engine.qc_result import FileVerdict, QcResult, Verdict
-from mediaml.engine.qc_rules import RuleOutcome, judge
-from mediaml.engine.qc_values import read_values
+from mediaml.engine.qc.lake import record
+from mediaml.engine.qc.measures import PAGE_SERIES, check_names, needed_analyzers
+from mediaml.engine.qc.profile import FaultRule, Profile, find_profile
+from mediaml.engine.qc.result import FileVerdict, QcResult, Verdict
+from mediaml.engine.qc.rules import RuleOutcome, judge
+from mediaml.engine.qc.values import read_values
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, Settings
 from mediaml.engine.work import FileTask, failed_file, identify, stage
 from mediaml.errors import MediaError

@@ -16,8 +16,8 @@ from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.pair_format import PairFormat
 from mediaml.engine.pooling import Pooled, pool
 from mediaml.engine.runner import Runner, analyzer_hash
-from mediaml.engine.score_metrics import Chosen
-from mediaml.engine.score_result import ScoreResult
+from mediaml.engine.score.metrics import Chosen
+from mediaml.engine.score.result import ScoreResult
 from mediaml.engine.work import FileTask, Identity, file_facts, identify, stage
 from mediaml.errors import ContractBreach
 from mediaml.spec import Column, Spec, Table

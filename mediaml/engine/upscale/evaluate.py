@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mediaml.engine.upscale import load_enlarger
-from mediaml.engine.upscale_frames import SourcePicture, SourcePictures
-from mediaml.engine.upscale_plan import UpscaleSettings, plan_upscale
+from mediaml.engine.upscale.frames import SourcePicture, SourcePictures
+from mediaml.engine.upscale.plan import UpscaleSettings, plan_upscale
+from mediaml.engine.upscale.video import load_enlarger
 from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.frames import Colour, Planes
 from mediaml.metrics.psnr import mse, pooled_psnr

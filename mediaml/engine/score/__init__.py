@@ -1,0 +1,1 @@
+"""Scores: a pair or many pairs of pictures or sounds, and one file without a reference."""

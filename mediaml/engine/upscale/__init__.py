@@ -1,0 +1,1 @@
+"""Super-resolution of files: decode -> network -> encode, resumable by segments."""
