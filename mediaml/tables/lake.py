@@ -18,6 +18,7 @@ from mediaml.tables.commit import forget_commit, merge_commit, run_commit, unit_
 from mediaml.tables.compact import merge_parts, orphans, plan_merges, remove
 from mediaml.tables.info import ColumnInfo, Result, TableInfo, Vectors, as_vectors, describe_field
 from mediaml.tables.manifest import Manifest
+from mediaml.tables.open_storage import open_storage
 from mediaml.tables.reader import Reader, literal, quote
 from mediaml.tables.rows import (
     AnalyzerRows,
@@ -31,7 +32,6 @@ from mediaml.tables.rows import (
     wanted_but_absent,
 )
 from mediaml.tables.schema import KEYS, LOGS, Field, decode, schema_id
-from mediaml.tables.storage import open_storage
 from mediaml.tables.writer import Staged, microseconds, schema_name, stage_derivation, stage_media
 
 

@@ -21,7 +21,9 @@ from mediaml.engine.settings import Settings
 from mediaml.errors import InvalidValue, LakeMissing, MediaMissing
 from mediaml.tables import Lake
 from mediaml.tables.check import check_lake
-from mediaml.tables.storage import LocalStorage, open_storage, url_of
+from mediaml.tables.local_storage import LocalStorage
+from mediaml.tables.open_storage import open_storage
+from mediaml.tables.storage import url_of
 from tests.unit.lakes import luma, media_id
 
 needs_s3 = pytest.mark.skipif(

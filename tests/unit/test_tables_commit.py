@@ -23,8 +23,8 @@ import pytest
 from mediaml.errors import LakeError, LakeUnwritable, LakeVersionError
 from mediaml.tables import Lake, PathRow
 from mediaml.tables import lake as lake_module
+from mediaml.tables.local_storage import LocalStorage
 from mediaml.tables.manifest import Manifest
-from mediaml.tables.storage import LocalStorage
 from tests.unit.lakes import luma, media_id, tags, vectors
 
 ROOT = Path(__file__).resolve().parents[2]
