@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mediaml.derive.pooling import pool_shots
 from mediaml.engine.embedding import embed
 from mediaml.errors import InvalidValue, UnknownName, printable
-from mediaml.retrieval.spaces import Space
+from mediaml.retrieval.spaces import Space, address_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
 from mediaml.tables.rows import decode_path
@@ -38,7 +38,7 @@ def of_words(
     if space.is_open_clip:
         from mediaml.analyzers.embed.open_clip import text_tower
 
-        own = model if model is not None and "@" in model else None
+        own = address_of(model)
         return text_tower(space.model, space.weights_sha256, own).texts([words], templates).numpy()[0]
     from mediaml.derive.label_space import sentence_embedder
 
@@ -51,7 +51,7 @@ def of_picture(path: str | PathLike[str], space: Space, model: str | None = None
 
     Raises MediaError (not a picture), WeightsError, InvalidValue (other weights than those of the space).
     """
-    own = model if model is not None and "@" in model else None
+    own = address_of(model)
     if space.is_own and own is None:
         raise InvalidValue(f"{space.model} comes from a checkpoint of your own; name it: --model open_clip:MODEL/@FILE")
     name = "lite0" if space.is_lite0 else own or space.model

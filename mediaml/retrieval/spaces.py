@@ -101,6 +101,13 @@ def _named(known: Sequence[Space], query: Query, model: str) -> Space:
     return chosen
 
 
+def address_of(model: str | None) -> str | None:
+    """The address of an open_clip model, where `--model` gave one: it says where its files lie."""
+    if model is None or not model.startswith((OPEN_CLIP, "@")):
+        return None
+    return model if model.startswith(OPEN_CLIP) else OPEN_CLIP + model
+
+
 def _space_name(model: str) -> str:
     if model == "label_space":
         return LABEL_SPACE
@@ -109,7 +116,7 @@ def _space_name(model: str) -> str:
     if model.startswith((OPEN_CLIP, "@")):
         from mediaml.analyzers.embed.open_clip import parse
 
-        return parse(model if model.startswith(OPEN_CLIP) else OPEN_CLIP + model).space
+        return parse(address_of(model) or model).space
     return model
 
 

@@ -14,7 +14,7 @@ from mediaml.derive.space_pooling import SUFFIX
 from mediaml.derive.vocabulary import Embedder, Vocabulary, find_vocabulary
 from mediaml.derive.vocabulary_tags import Target, VocabularyTags, label_space_target
 from mediaml.errors import InvalidValue
-from mediaml.retrieval.spaces import LABEL_SPACE, Space, choose, spaces_of
+from mediaml.retrieval.spaces import LABEL_SPACE, Space, address_of, choose, spaces_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
 
@@ -99,7 +99,7 @@ def target_of(lake: Lake, space: Space, model: str | None = None) -> Target:
         return label_space_target()
     from mediaml.analyzers.embed.open_clip import text_tower
 
-    own = model if model is not None and "@" in model else None
+    own = address_of(model)
     net = text_tower(space.model, space.weights_sha256, own)
 
     def encode(texts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:

@@ -236,7 +236,9 @@ def test_a_text_tower_must_be_of_the_stored_weights(checkpoint: Path) -> None:
 
 def test_a_tokenizer_of_another_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match="pip install transformers"):
+    with pytest.raises(
+        UsageError, match=r"pip install 'mediaml\[transformers\]'.*Pictures of this model need nothing more"
+    ):
         embedder.tokenizer(parse("open_clip:ViT-B-16-SigLIP/webli").arch)
 
 
