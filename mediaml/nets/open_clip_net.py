@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from mediaml.errors import InvalidValue, UnknownName, WeightsError, printable
 from mediaml.nets.checkpoint import read_checkpoint
-from mediaml.nets.open_clip_text import tokenizer, transformers_tower
+from mediaml.nets.open_clip_text import encode_text, tokenizer, transformers_tower
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -150,7 +150,7 @@ class OpenClipNet:
         vectors = []
         for text in texts:
             filled = [template.replace("{}", text) for template in templates]
-            encoded = F.normalize(self.model.encode_text(tokens(filled).to(self.device)).float(), dim=1)
+            encoded = F.normalize(encode_text(self.model, tokens(filled).to(self.device)).float(), dim=1)
             vectors.append(F.normalize(encoded.mean(0), dim=0))
         return torch.stack(vectors)
 

@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from mediaml.errors import InvalidValue, UsageError, printable
 
 if TYPE_CHECKING:
@@ -45,6 +48,25 @@ def tokenizer(arch: Architecture) -> Any:
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise InvalidValue(f"{printable(folder)}: not a tokenizer that transformers reads: {_first(error)}") from error
+
+
+def encode_text(model: Any, tokens: Tensor) -> Tensor:
+    """open_clip's `encode_text`: (N, context) -> (N, D).
+
+    CLIP's own text tower looks backwards only and gives what it has at the end token, so what stands after the longest text
+    of the batch changes nothing and is left out: a few words cost a fraction of the 77 places.
+    """
+    own = type(model).__name__ == "CLIP" and model.text_pool_type == "argmax" and model.attn_mask is not None
+    if not own:
+        return model.encode_text(tokens)
+    n = int(tokens.argmax(1).max()) + 1
+    dtype = model.transformer.get_cast_dtype()
+    x = model.token_embedding(tokens[:, :n]).to(dtype) + model.positional_embedding[:n].to(dtype)
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:n, :n]))
+    x = x[torch.arange(len(x), device=x.device), tokens.argmax(1)]
+    if isinstance(model.text_projection, torch.nn.Linear):
+        return model.text_projection(x)
+    return x if model.text_projection is None else x @ model.text_projection
 
 
 def transformers_tower(arch: Architecture) -> dict[str, Any]:

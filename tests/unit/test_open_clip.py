@@ -109,6 +109,10 @@ def test_texts_are_open_clips_own_and_templates_are_averaged(checkpoint: Path) -
     with torch.no_grad():
         plain, photo = (model.encode_text(tokens(t), normalize=True) for t in (["a dog"], ["a photo of a dog"]))
     assert cosines(net.texts(["a dog"]), plain) == pytest.approx(1, abs=1e-5)
+    longer = ["a dog", "a dog and a cat " * 40]  # the second is cut off at the context's 77 places
+    with torch.no_grad():
+        wanted = model.encode_text(tokens(longer), normalize=True)
+    assert torch.allclose(net.texts(longer), wanted, atol=1e-6)
     both = torch.nn.functional.normalize(plain + photo, dim=1)
     assert cosines(net.texts(["a dog"], ["{}", "a photo of {}"]), both) == pytest.approx(1, abs=1e-5)
 
