@@ -158,10 +158,20 @@ def measure(path: Path, queries: int) -> None:
     cpu, wall, found = spent(lambda: search(lake, like=examples[0], top=10))
     print(f"first search by example: {cpu:.0f} CPU ms, {wall:.0f} ms, by {found.method}, {found.candidates} candidates")
     print(f"peak memory {peak_mb():.0f} MB", flush=True)
-    rows = {"by example": [spent(lambda e=e: search(lake, like=e, top=10)) for e in examples[1:]]}
-    cpu, wall, _ = spent(lambda: search(lake, words[0], top=10, model=model))
+
+    def bare(query: str) -> Any:
+        return search(lake, query, top=10, model=model, pictures=False)
+
+    rows = {"by example, with pictures": [spent(lambda e=e: search(lake, like=e, top=10)) for e in examples[1:]]}
+    rows["by example"] = [spent(lambda e=e: search(lake, like=e, top=10, pictures=False)) for e in examples[1:]]
+    cpu, wall, _ = spent(lambda: bare(words[0]))
     print(f"first search by words (reads the text tower): {cpu:.0f} CPU ms, {wall:.0f} ms", flush=True)
-    rows["by words"] = [spent(lambda w=w: search(lake, w, top=10, model=model)) for w in words[1:]]
+    rows["by words"] = [spent(lambda w=w: bare(w)) for w in words[1:]]
+    space = choose(lake, "example", model)
+    index = open_index(lake, space)
+    assert index is not None, "run: mediaml index LAKE"
+    queries_alone = World(2000 * SHOTS).queries(queries // 2)
+    rows["the index alone"] = [spent(lambda q=q: index.search(q, 10)) for q in queries_alone]
     for name, times in rows.items():
         cpu, wall = (np.array([t[i] for t in times]) for i in (0, 1))
         print(

@@ -101,6 +101,7 @@ class VocabularyTags(Derivation):
     def __init__(self, vocabulary: Vocabulary, target: Target | None = None) -> None:
         self.vocabulary = vocabulary
         self.target = target or label_space_target()
+        self.calibration = vocabulary.calibration.get(self.target.model)
         own = self.target.source == SOURCE
         self.sources = (self.target.source,)  # type: ignore[misc]
         self.spec = replace(
@@ -125,7 +126,6 @@ class VocabularyTags(Derivation):
         counts = [len(tag.prompts) for tag in words.tags]
         self.first_prompt = np.cumsum([0, *counts[:-1]])
         self.negatives = self.target.texts(words.negatives, ("{}",)) if words.negatives else None
-        self.calibration = words.calibration.get(self.target.model)
         self.labels: dict[str, Tag] = {t.id: t for t in words.tags}
 
     @property
@@ -133,7 +133,7 @@ class VocabularyTags(Derivation):
         """What the scores are."""
         if self.calibration is not None:
             return "probability"
-        return "contrast" if self.target.logit_scale is not None and self.negatives is not None else "cosine"
+        return "contrast" if self.target.logit_scale is not None and self.vocabulary.negatives else "cosine"
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, D) unit vectors -> (N, tags) on `scale`."""

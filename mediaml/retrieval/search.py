@@ -73,6 +73,7 @@ def search(
     model: str | None = None,
     templates: Sequence[str] = ("{}",),
     use_index: bool = True,
+    pictures: bool = True,
 ) -> SearchResult:
     """The `top` shots nearest to words, to a picture file, or to what the lake holds at `like` ("MEDIA@00:01:23").
 
@@ -83,6 +84,7 @@ def search(
         model: "label_space", "lite0" or an open_clip address; by default the best space that can answer.
         templates: sentences with {} for the query, averaged (words only).
         use_index: False compares with every vector, whatever their number.
+        pictures: False leaves every `Hit.jpeg` None, which saves reading them.
 
     Raises:
         InvalidValue: not exactly one query, an empty one, or a space that the lake lacks (says how to get it).
@@ -106,7 +108,7 @@ def search(
         space = choose(opened, "example", model)
         vector, itself = queries.of_example(opened, str(like), space)
     found = _nearest(opened, space, vector, top, where, use_index)
-    hits = _hits(opened, found)
+    hits = _hits(opened, found, pictures)
     return SearchResult(
         str(given[0]), space.model, space.weights_sha256, hits, found.candidates, found.method, _notes(space, itself)
     )
@@ -155,13 +157,13 @@ def _by_index(
     return _Found(index.rows_at(at), scores, index.size if allowed is None else len(allowed), index.kind)
 
 
-def _hits(lake: Lake, found: _Found) -> tuple[Hit, ...]:
+def _hits(lake: Lake, found: _Found, pictured: bool) -> tuple[Hit, ...]:
     rows = found.rows.to_pylist()
     if not rows:
         return ()
     ids = sorted({r["media_id"] for r in rows})
     paths = media_of(lake).paths
-    pictures = _pictures(lake, rows, ids)
+    pictures = _pictures(lake, rows, ids, pictured)
     made = []
     for rank, (row, score) in enumerate(zip(rows, found.scores.tolist(), strict=True), 1):
         seconds, jpeg = pictures.get((row["media_id"], row["start_seconds"]), (None, None))
@@ -177,28 +179,30 @@ def _hits(lake: Lake, found: _Found) -> tuple[Hit, ...]:
 
 
 def _pictures(
-    lake: Lake, rows: list[dict[str, Any]], ids: Sequence[str]
-) -> dict[tuple[str, float], tuple[float, bytes]]:
+    lake: Lake, rows: list[dict[str, Any]], ids: Sequence[str], pictured: bool
+) -> dict[tuple[str, float], tuple[float, bytes | None]]:
     """(media_id, start) -> time and JPEG of the thumbnail of the hit, or of the nearest where none lies within."""
-    columns = ["media_id", "pts_seconds", "jpeg"]
+    columns = ["media_id", "pts_seconds", *(["jpeg"] if pictured else [])]
     within = " OR ".join(
         f"(media_id = {literal(r['media_id'])} AND pts_seconds >= {r['start_seconds']!r} "
         f"AND pts_seconds < {r['end_seconds']!r})"
         for r in rows
     )
     found = lake.rows_of("thumbnails", ids, columns, within).to_pylist()
-    chosen: dict[tuple[str, float], tuple[float, bytes]] = {}
+    chosen: dict[tuple[str, float], tuple[float, bytes | None]] = {}
     for row in rows:
         own = [t for t in found if t["media_id"] == row["media_id"]]
         inside = [t for t in own if row["start_seconds"] <= t["pts_seconds"] < row["end_seconds"]]
         if inside:
             best = min(inside, key=lambda t, m=_middle(row): (abs(t["pts_seconds"] - m), t["pts_seconds"]))
-            chosen[row["media_id"], row["start_seconds"]] = best["pts_seconds"], best["jpeg"]
+            chosen[row["media_id"], row["start_seconds"]] = best["pts_seconds"], best.get("jpeg")
     bare = [r for r in rows if (r["media_id"], r["start_seconds"]) not in chosen]
-    return chosen | (_nearest_pictures(lake, bare) if bare else {})
+    return chosen | (_nearest_pictures(lake, bare, pictured) if bare else {})
 
 
-def _nearest_pictures(lake: Lake, rows: list[dict[str, Any]]) -> dict[tuple[str, float], tuple[float, bytes]]:
+def _nearest_pictures(
+    lake: Lake, rows: list[dict[str, Any]], pictured: bool
+) -> dict[tuple[str, float], tuple[float, bytes | None]]:
     """Of hits without a thumbnail of their own: the media's nearest."""
     ids = sorted({r["media_id"] for r in rows})
     times = lake.rows_of("thumbnails", ids, ["media_id", "pts_seconds"]).to_pylist()
@@ -208,8 +212,8 @@ def _nearest_pictures(lake: Lake, rows: list[dict[str, Any]]) -> dict[tuple[str,
         if own:
             at = min(own, key=lambda t, m=_middle(row): (abs(t - m), t))
             nearest[row["media_id"], row["start_seconds"]] = at
-    if not nearest:
-        return {}
+    if not nearest or not pictured:
+        return {k: (t, None) for k, t in nearest.items()}
     instants = ", ".join(sorted({repr(t) for t in nearest.values()}))
     columns = ["media_id", "pts_seconds", "jpeg"]
     found = lake.rows_of("thumbnails", ids, columns, f"pts_seconds IN ({instants})").to_pylist()
