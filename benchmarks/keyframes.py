@@ -74,7 +74,7 @@ def main() -> None:
             if not len(looks):
                 continue
             unknown = np.full(len(looks), np.nan)
-            of = Candidates(looks / FPS, sharp[looks], luma[looks], unknown, np.zeros(len(looks), bool))
+            of = Candidates(looks / FPS, sharp[looks], luma[looks], unknown, unknown, np.zeros(len(looks), bool))
             for name, at in (
                 ("rule in use", choose(of, first / FPS, last / FPS, spans)),
                 ("sharpest of the middle half", simple(of, first / FPS, last / FPS)),

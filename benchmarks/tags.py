@@ -3,8 +3,9 @@
     python -m benchmarks.tags --shared ../shared/data --cache /tmp/views.npz
 
 coco_80 on img-det (128 COCO pictures with boxes, many classes a picture), imagenet_1k on img-tag (200 ImageNet pictures, one
-class each; the backbone was trained on ImageNet, so its figures are of the best case). Prints Platt's slope and offset, which
-pipelines/build_vocabularies.py writes into the vocabularies, and the reliability table of the other half.
+class each; the backbone was trained on ImageNet, so its figures are of the best case), scenes on both (as far as their labels
+tell scenes: benchmarks/scene_labels.py). Prints Platt's slope and offset, which the vocabularies hold, and the reliability
+table of the other half. For the other vocabularies there are no labelled pictures here: they have no calibration.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks import scene_labels
 from benchmarks.retrieval import Sets, average_precision
 from mediaml.derive.label_space import LOGITS_DIVISOR, TOP_CLASSES, class_vectors, lite0_head, mix_classes
 from mediaml.derive.vocabulary import Vocabulary, find_vocabulary
@@ -107,11 +109,26 @@ def main() -> None:
     print("tags_imagenet (the classifier's own softmax) on img-tag, all 200 pictures, nothing fitted")
     error, first = reliability(softmax.ravel(), right.ravel()), right[np.arange(len(answers)), softmax.argmax(1)].mean()
     print(f"  expected calibration error {error:.5f}, top-1 {first:.3f}")
-    scenes = find_vocabulary("scenes")
-    given = cosines(scenes, vectors)
-    print(
-        f"scenes: {np.mean(given >= scenes.threshold):.4f} of all (picture, tag) pairs reach its threshold {scenes.threshold}"
+    check_scenes(sets, vectors)
+
+
+def check_scenes(sets: Sets, vectors: NDArray[np.float32]) -> None:
+    """Of the tags that labels tell: half of the pictures against the other, then half of the tags against the other."""
+    words = find_vocabulary("scenes").model_copy(update={"calibration": {}})
+    at = [[t.id for t in words.tags].index(tag) for tag in scene_labels.TAGS]
+    cosine = np.concatenate([cosines(words, vectors[i])[:, at] for i in (sets.tags, sets.detections)])
+    truth = np.concatenate(
+        [scene_labels.of_classes(class_numbers(sets)), scene_labels.of_boxes(sets.truth, sets.det_words)]
     )
+    check(f"scenes, {len(at)} tags, on img-tag and img-det", cosine, truth)
+    for which in (0, 1):
+        fitted, other = slice(which, None, 2), slice(1 - which, None, 2)
+        slope, offset = platt(cosine[:, fitted].ravel(), truth[:, fitted].ravel())
+        p = 1 / (1 + np.exp(-(slope * cosine[:, other] + offset)))
+        print(
+            f"scenes, fitted on every other tag (slope {slope:.3f}, offset {offset:.3f}), checked on the tags between"
+        )
+        print(f"  expected calibration error {reliability(p.ravel(), truth[:, other].ravel()):.4f}")
 
 
 def cosines(words: Vocabulary, vectors: NDArray[np.float32]) -> NDArray[np.float64]:

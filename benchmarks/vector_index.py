@@ -24,23 +24,37 @@ KINDS = ("IVF,SQ8", "IVF,SQfp16", "PQ256x4fs,Refine(SQfp16)", "IVF,PQ256x4fs,Ref
 Search = Callable[[NDArray[np.float32]], NDArray[np.int64]]
 
 
-def vectors(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(count, 512) unit vectors and (100, 512) queries."""
-    rng = np.random.default_rng(seed)
-    basis = rng.standard_normal((INTRINSIC, DIMENSIONS), dtype=np.float32) / DIMENSIONS**0.5
-    scenes = rng.standard_normal((max(1, count // 50), INTRINSIC), dtype=np.float32)
+class World:
+    """Scenes in a subspace, from which vectors are drawn; the same for the same count and seed."""
 
-    def near(which: NDArray[np.int64], spread: float) -> NDArray[np.float32]:
-        inner = scenes[which] + spread * rng.standard_normal((len(which), INTRINSIC), dtype=np.float32)
-        made = inner @ basis + 0.02 * rng.standard_normal((len(which), DIMENSIONS), dtype=np.float32)
+    def __init__(self, count: int, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._basis = self._rng.standard_normal((INTRINSIC, DIMENSIONS), dtype=np.float32) / DIMENSIONS**0.5
+        self._scenes = self._rng.standard_normal((max(1, count // 50), INTRINSIC), dtype=np.float32)
+
+    def _near(self, count: int, spread: float) -> NDArray[np.float32]:
+        which = self._rng.integers(0, len(self._scenes), count)
+        inner = self._scenes[which] + spread * self._rng.standard_normal((count, INTRINSIC), dtype=np.float32)
+        made = inner @ self._basis + 0.02 * self._rng.standard_normal((count, DIMENSIONS), dtype=np.float32)
         return made / np.linalg.norm(made, axis=1, keepdims=True)
 
+    def stored(self, count: int) -> NDArray[np.float32]:
+        """(count, 512) unit vectors."""
+        return self._near(count, 0.5)
+
+    def queries(self, count: int = 50) -> NDArray[np.float32]:
+        """(2 * count, 512): near stored vectors, then between scenes."""
+        return np.concatenate([self._near(count, s) for s in (0.5, 1.5)])
+
+
+def vectors(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(count, 512) unit vectors and (100, 512) queries."""
+    world = World(count, seed)
     stored = np.empty((count, DIMENSIONS), np.float32)
     for begin in range(0, count, 100_000):
         end = min(count, begin + 100_000)
-        stored[begin:end] = near(rng.integers(0, len(scenes), end - begin), 0.5)
-    queries = np.concatenate([near(rng.integers(0, len(scenes), 50), s) for s in (0.5, 1.5)])
-    return stored, queries
+        stored[begin:end] = world.stored(end - begin)
+    return stored, world.queries()
 
 
 def exact(stored: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ def tag(
     if as_json:
         print_json([asdict(one) for one in done])
     else:
-        headings = ("vocabulary", "space", "score", "media tagged", "up to date", "failed", "rows written")
+        headings = ("vocabulary", "space", "score is a", "media tagged", "up to date", "failed", "rows written")
         counts = [
             (d.vocabulary, d.model, d.scale, d.media_computed, d.media_unchanged, d.media_failed, d.rows) for d in done
         ]
@@ -71,15 +71,36 @@ def _list(as_json: bool) -> None:
 
     found = [find_vocabulary(name) for name in shipped_names()]
     if as_json:
-        print_json([{"id": v.id, "title": v.title, "tags": len(v.tags), "embedders": list(v.embedders)} for v in found])
+        print_json(
+            [
+                {
+                    "id": v.id,
+                    "title": v.title,
+                    "tags": len(v.tags),
+                    "embedders": list(v.embedders),
+                    "calibrated_in": list(v.calibrated_in),
+                }
+                for v in found
+            ]
+        )
         return
     print_table(
-        ("vocabulary", "title", "tags", "meaningful for"),
-        [(v.id, v.title, len(v.tags), ", ".join(v.embedders)) for v in found],
+        ("vocabulary", "title", "tags", "meaningful for", "scores are probabilities in"),
+        [
+            (v.id, v.title, len(v.tags), ", ".join(v.embedders), ", ".join(map(_short, v.calibrated_in)) or "no space")
+            for v in found
+        ],
     )
 
 
+def _short(model: str) -> str:
+    from mediaml.derive.label_space import MODEL
+
+    return "label_space" if model == MODEL else model
+
+
 def _print_tags(lake: Path, vocabularies: list[str], top: int) -> None:
+    from mediaml.derive.score_scale import MEANING
     from mediaml.tables import Lake
     from mediaml.tables.reader import literal
 
@@ -90,14 +111,16 @@ def _print_tags(lake: Path, vocabularies: list[str], top: int) -> None:
         output_console().print("No tag reached its threshold.", highlight=False)
         return
     rows = opened.query(
-        "SELECT parse_filename(m.path) AS file, vocabulary, label, score, share_of_time FROM tags JOIN media m "  # noqa: S608
+        "SELECT parse_filename(m.path) AS file, vocabulary, label, score, scale, share_of_time FROM tags JOIN media m "  # noqa: S608
         f"USING (media_id) WHERE scope = 'file' AND vocabulary IN ({', '.join(map(literal, vocabularies))}) "
-        f"ORDER BY score DESC, file, label LIMIT {int(top)}"
+        f"ORDER BY scale <> 'probability', scale, score DESC, file, label LIMIT {int(top)}"
     ).to_pylist()
     if not rows:
         output_console().print("No tag reached its threshold.", highlight=False)
         return
     print_table(
-        ("file", "vocabulary", "tag", "score", "share of time"),
-        [(r["file"], r["vocabulary"], r["label"], r["score"], r["share_of_time"]) for r in rows],
+        ("file", "vocabulary", "tag", "score", "which is a", "share of time"),
+        [(r["file"], r["vocabulary"], r["label"], r["score"], r["scale"], r["share_of_time"]) for r in rows],
     )
+    for scale in dict.fromkeys(r["scale"] for r in rows):
+        errors_console().print(f"{scale}: {MEANING[scale]}", highlight=False, markup=False)

@@ -9,6 +9,7 @@ import numpy as np
 from mediaml.derive.base import Derivation, Derived
 from mediaml.derive.inputs import SHOTS
 from mediaml.derive.label_space import BACKBONE, SOURCE, class_names, lite0_head, scope_posteriors
+from mediaml.derive.score_scale import SCALE
 from mediaml.derive.tag_rows import TagRows
 from mediaml.spec import Column, Spec, Table
 from mediaml.tables import Lake
@@ -26,12 +27,11 @@ class ImageNetTags(Derivation):
 
     spec = Spec(
         name="tags_imagenet",
-        version=1,
+        version=2,
         summary="ImageNet labels a shot and a file",
         outputs=(
-            Column(
-                "score", "float32", "1", "mean softmax probability of the class; not calibrated", Table.TAGS, 0.0, 1.0
-            ),
+            Column("score", "float32", "1", "mean softmax of the class; not calibrated", Table.TAGS, 0.0, 1.0),
+            SCALE,
         ),
         weights=(BACKBONE,),
         groups=("tags",),
@@ -53,5 +53,5 @@ class ImageNetTags(Derivation):
         for scope, probabilities in zip(found, posteriors, strict=True):
             best = np.argsort(-probabilities, kind="stable")[:MOST]
             likely = [(f"class_{i}", self.labels[i], float(probabilities[i])) for i in best]
-            tags.add(scope, [tag for tag in likely if tag[2] >= LEAST_SCORE])
+            tags.add(scope, [tag for tag in likely if tag[2] >= LEAST_SCORE], scale="softmax")
         return tags.derived()

@@ -1,4 +1,4 @@
-"""Which instant of a shot stands for it: sharp, neither dark nor burnt, outside transitions, with a face where faces are."""
+"""Which instant of a shot stands for it: sharp, neither dark nor burnt, outside transitions, with a face and open eyes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ CLEAR_SECONDS = 0.4
 FACE, PICTURE, CENTRE = 0.3, 0.1, 0.2
 """How much worth a face (of at least LEAST_FACE of the picture) and a thumbnail add, and the edge of a shot costs."""
 LEAST_FACE = 0.01
+EYES, SHUT, OPEN = 0.15, 0.5, 0.85
+"""How much worth the eyes of a large face add or cost: as wide as .85 of the shot's widest they add it, at half of that they
+cost it (painted shut, they measure .45 to .65: benchmarks/eyes.py). Without a measure they neither add nor cost."""
 _FLOOR = 0.02  # what nothing speaks for is still better than no keyframe
-_FACTS = ("si", "luma_mean", "largest_face_share")
+_FACTS = ("si", "luma_mean", "largest_face_share", "largest_face_eye_openness")
+_LOOKED = ("luma_mean", "largest_face_share")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +34,7 @@ class Candidates:
     sharpness  (N,) spatial information, or the thumbnails' sharpness where there is none
     luma       (N,) mean luma, 0 black to 1 white
     face       (N,) share of the picture that the largest face has
+    eyes       (N,) openness of its eyes (`mediaml.ops.eyes`)
     pictured   (N,) whether there is a thumbnail of it
     """
 
@@ -37,6 +42,7 @@ class Candidates:
     sharpness: NDArray[np.float64]
     luma: NDArray[np.float64]
     face: NDArray[np.float64]
+    eyes: NDArray[np.float64]
     pictured: NDArray[np.bool_]
 
 
@@ -56,8 +62,17 @@ def worth(of: Candidates, start: float, end: float, transitions: Sequence[tuple[
     clear = np.clip(away / max(reach, 1e-6), 0, 1)
     face = np.clip(_nearest(of.face, t) / LEAST_FACE, 0, 1)
     centre = 1 - CENTRE * np.abs(2 * (t - start) / max(end - start, 1e-6) - 1)
-    bonus = (1 + FACE * face) * (1 + PICTURE * of.pictured) * centre
+    bonus = (1 + FACE * face) * (1 + PICTURE * of.pictured) * (1 + EYES * _eyes(of.eyes)) * centre
     return (_FLOOR + sharp) * (_FLOOR + lit) * (_FLOOR + clear) * bonus
+
+
+def _eyes(openness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for eyes (nearly) as wide as the widest of the shot, -1 for shut ones, 0 where nothing is known or to be compared."""
+    known = ~np.isnan(openness)
+    if known.sum() < 2 or np.nanmax(openness) <= 0:
+        return np.zeros(len(openness))
+    share = openness / np.nanmax(openness)
+    return np.where(known, 2 * np.clip((share - SHUT) / (OPEN - SHUT), 0, 1) - 1, 0.0)
 
 
 def choose(of: Candidates, start: float, end: float, transitions: Sequence[tuple[float, float]]) -> float | None:
@@ -93,9 +108,8 @@ def keyframes(lake: Lake, media_ids: Sequence[str]) -> dict[tuple[str, int], flo
         first, last = (int(np.searchsorted(media, shot["media_id"], side)) for side in ("left", "right"))
         low, high = first + np.searchsorted(seconds[first:last], [shot["start_seconds"], shot["end_seconds"]])
         part = slice(int(low), int(high))
-        candidates = Candidates(
-            seconds[part], sharpness[part], facts["luma_mean"][part], facts["largest_face_share"][part], pictured[part]
-        )
+        rest = (facts[n][part] for n in ("luma_mean", "largest_face_share", "largest_face_eye_openness"))
+        candidates = Candidates(seconds[part], sharpness[part], *rest, pictured[part])
         before = shots[index - 1] if index and shots[index - 1]["media_id"] == shot["media_id"] else None
         spans = [(s["begin"], s["stop"]) for s in (before, shot) if s and s["begin"] is not None]
         best = choose(candidates, shot["start_seconds"], shot["end_seconds"], spans)
@@ -118,7 +132,7 @@ def _candidates_sql(lake: Lake, media_ids: Sequence[str]) -> str:
     there = {c.name for c in lake.describe("frames")}
     own = any(c.name == "sharpness" for c in lake.describe("thumbnails"))
     columns = [f"f.{n}" if n in there else f"NULL::FLOAT AS {n}" for n in _FACTS]
-    looked = " OR ".join(f"{n} IS NOT NULL" for n in _FACTS[1:] if n in there) or "false"
+    looked = " OR ".join(f"{n} IS NOT NULL" for n in _LOOKED if n in there) or "false"
     which = f"media_id IN {sql_list(media_ids)}"
     facts = ", ".join(f"max({n}) AS {n}" for n in _FACTS)
     return (

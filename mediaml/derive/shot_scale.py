@@ -21,6 +21,8 @@ FACE_SCALES = (
 """Least height of the face as a share of the picture's. A head is taken for 1.25 faces, a figure for 7.5 heads."""
 PERSON_SCALES = ((0.95, None), (0.35, "long_shot"), (0.0, "extreme_long_shot"))
 """Least height of the tallest person, without a face; a person who fills the picture may be cut off anywhere: not known."""
+SMALL_FACE = 0.06
+"""Below it a face's box is too coarse (20 px are the least that is looked for): where a person is known, that decides."""
 LEAST_SHARE = 1 / 3
 """A face (or a person) counts if it is seen in so many of the looks at the shot."""
 
@@ -29,7 +31,9 @@ _FACTS = ("largest_face_height", "tallest_person_height")
 
 
 class ShotScale(Derivation):
-    """One scale a shot, by the median height of the largest face, else of the tallest person; null where nobody is seen.
+    """One scale a shot, by the median height of the largest face, else (or of faces below .06) of the tallest person.
+
+    Null where nobody is seen.
 
     Names are those of the vocabulary `shot_scale`. Faces that MTCNN misses (profiles, backs, masks) leave the shot to the
     person boxes, where `objects` ran.
@@ -37,7 +41,7 @@ class ShotScale(Derivation):
 
     spec = Spec(
         name="shot_scale",
-        version=1,
+        version=2,
         summary="shot scale from faces and people",
         outputs=(
             Column("shot_scale", "string", "class", "extreme_close_up .. extreme_long_shot; null where nobody is seen",
@@ -67,11 +71,10 @@ class ShotScale(Derivation):
 
 def scale_of(face: float | None, person: float | None) -> tuple[str | None, str | None]:
     """Median heights as shares of the picture's, None for nobody -> the scale, and what it was told from."""
-    if face is not None:
+    by_person = None if person is None else next(name for least, name in PERSON_SCALES if person >= least)
+    if face is not None and (face >= SMALL_FACE or by_person is None):
         return next(name for least, name in FACE_SCALES if face >= least), "face"
-    if person is not None and (name := next(name for least, name in PERSON_SCALES if person >= least)):
-        return name, "person"
-    return None, None
+    return by_person, "person" if by_person else None
 
 
 def _sql(facts: Sequence[str], media_ids: Sequence[str]) -> str:

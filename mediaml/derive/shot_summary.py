@@ -23,7 +23,7 @@ class ShotSummary(Derivation):
 
     spec = Spec(
         name="shot_summary",
-        version=2,
+        version=3,
         summary="Means of all frame columns a shot, and its keyframe",
         outputs=(
             Column("frames_summarised", "int64", "frames", "frames with any value in the shot", Table.SHOTS, minimum=0),

@@ -18,7 +18,8 @@
     parent = "outdoors"                 # optional: another tag's id
     threshold = 0.45                    # optional
 
-    [calibration."MODEL"]               # optional: what turns the cosines of this very space into probabilities
+    [calibration."MODEL"]               # what turns the cosines of this very space into probabilities; without it, in
+                                        # every other space, scores are none, and every row says so
     slope = 20.0
     offset = -9.0
     fitted_on = "which pictures, how many"
@@ -91,6 +92,11 @@ class Vocabulary(BaseModel):
     unknown: bool = False
     calibration: dict[str, Calibration] = Field(default_factory=dict)
     tags: Annotated[tuple[Tag, ...], Field(min_length=1, strict=False)]
+
+    @property
+    def calibrated_in(self) -> tuple[str, ...]:
+        """The spaces in which its scores are probabilities; in all others they are not."""
+        return tuple(sorted(self.calibration))
 
     def threshold_of(self, tag: Tag, embedder: Embedder | None = None) -> float:
         """The tag's own threshold, or the vocabulary's for this family of spaces, or the vocabulary's."""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from mediaml.derive.base import Derivation, Derived
 from mediaml.derive.inputs import Scope, from_media, matrix
 from mediaml.derive.label_space import MODEL, TEXT_WEIGHTS, sentence_embedder
+from mediaml.derive.score_scale import SCALE, Scale
 from mediaml.derive.tag_rows import TagRows
 from mediaml.derive.vocabulary import Embedder, Tag, Vocabulary
 from mediaml.spec import Column, Spec, Table
@@ -85,7 +86,7 @@ class VocabularyTags(Derivation):
                 "score", "float32", "1", "on the scale that `scale` names; only that may be a probability",
                 Table.TAGS, -1.0, 1.0,
             ),
-            Column("scale", "string", "class", "what the score is: probability, contrast or cosine", Table.TAGS),
+            SCALE,
             Column(
                 "share_of_time", "float32", "1", "of a file: share of the shots' seconds with the tag; null for shots",
                 Table.TAGS, 0.0, 1.0, nullable=True,
@@ -100,6 +101,7 @@ class VocabularyTags(Derivation):
     def __init__(self, vocabulary: Vocabulary, target: Target | None = None) -> None:
         self.vocabulary = vocabulary
         self.target = target or label_space_target()
+        self.calibration = vocabulary.calibration.get(self.target.model)
         own = self.target.source == SOURCE
         self.sources = (self.target.source,)  # type: ignore[misc]
         self.spec = replace(
@@ -124,15 +126,14 @@ class VocabularyTags(Derivation):
         counts = [len(tag.prompts) for tag in words.tags]
         self.first_prompt = np.cumsum([0, *counts[:-1]])
         self.negatives = self.target.texts(words.negatives, ("{}",)) if words.negatives else None
-        self.calibration = words.calibration.get(self.target.model)
         self.labels: dict[str, Tag] = {t.id: t for t in words.tags}
 
     @property
-    def scale(self) -> str:
+    def scale(self) -> Scale:
         """What the scores are."""
         if self.calibration is not None:
             return "probability"
-        return "contrast" if self.target.logit_scale is not None and self.negatives is not None else "cosine"
+        return "contrast" if self.target.logit_scale is not None and self.vocabulary.negatives else "cosine"
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, D) unit vectors -> (N, tags) on `scale`."""

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mediaml.errors import InvalidValue, UnknownName, UsageError, WeightsError, printable
+from mediaml.errors import InvalidValue, UnknownName, WeightsError, printable
 from mediaml.nets.checkpoint import read_checkpoint
+from mediaml.nets.open_clip_text import encode_text, tokenizer, transformers_tower
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -50,9 +51,11 @@ class Architecture:
     dimensions: int
     quick_gelu: bool
     tokenizer: str  # "clip" or the name of a Hugging Face tokenizer
+    text_model: str = ""  # name of the Hugging Face model that is the text tower; "" for open_clip's own
+    text_folder: str = ""  # where the user says that its files and the tokenizer's lie
 
 
-def architecture(name: str, tag: str = "") -> Architecture:
+def architecture(name: str, tag: str = "", text_folder: str = "") -> Architecture:
     """Of an open_clip model, or of a folder with an open_clip_config.json ("local-dir:FOLDER"). Downloads nothing.
 
     Raises UnknownName, InvalidValue (a configuration file that is not one).
@@ -86,6 +89,8 @@ def architecture(name: str, tag: str = "") -> Architecture:
         dimensions=int(model["embed_dim"]),
         quick_gelu=bool(chosen.get("quick_gelu", model.get("quick_gelu", False))),
         tokenizer=text.get("hf_tokenizer_name") or ("siglip" if siglip else "clip"),
+        text_model=text.get("hf_model_name") or "",
+        text_folder=text_folder,
     )
 
 
@@ -106,13 +111,14 @@ class OpenClipNet:
     def __init__(
         self, arch: Architecture, checkpoint: Path, device: torch.device | str = "cpu", precision: Precision = "fp32"
     ) -> None:
-        """Raises WeightsCorrupt (truncated, or a pickle that would run code), WeightsError (of another architecture)."""
+        """Raises WeightsCorrupt (truncated, or a pickle that would run code), WeightsError (of another architecture),
+        UsageError (a text tower that cannot be built here)."""
         self.arch = arch
         self.device = torch.device(device)
         self.precision = precision
         model = build(arch)
         load_into(model, checkpoint, arch)
-        self.model: Any = _cast(model.eval(), self.device, precision)
+        self.model: Any = _cast(model.eval(), self.device, precision, keep_text=bool(arch.text_model))
         self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(arch.mean, device=self.device).mul(255).view(shape)
@@ -144,30 +150,28 @@ class OpenClipNet:
         vectors = []
         for text in texts:
             filled = [template.replace("{}", text) for template in templates]
-            encoded = F.normalize(self.model.encode_text(tokens(filled).to(self.device)).float(), dim=1)
+            encoded = F.normalize(encode_text(self.model, tokens(filled).to(self.device)).float(), dim=1)
             vectors.append(F.normalize(encoded.mean(0), dim=0))
         return torch.stack(vectors)
 
 
 def build(arch: Architecture, device: str = "cpu") -> nn.Module:
-    """The model with fresh weights, or on "meta" without any. Downloads nothing."""
+    """The model with fresh weights, or on "meta" without any. Downloads nothing.
+
+    Raises UsageError (the text tower needs transformers, or files that are not here).
+    """
     import open_clip
 
-    if arch.name.startswith("local-dir:") or "hf_model_name" not in (
-        (open_clip.get_model_config(arch.name) or {}).get("text_cfg", {})
-    ):
-        with _quiet(), torch.device(device):
-            return open_clip.create_model(
-                arch.name,
-                device=device,
-                load_weights=False,
-                pretrained_text=False,
-                force_quick_gelu=arch.quick_gelu,
-            )
-    raise UsageError(
-        f"open_clip {arch.name}: its text tower is built by the package transformers from files of its own, which mediaml "
-        "does not fetch; choose a model whose text tower is open_clip's (most are)"
-    )
+    own: Any = {"text_cfg": transformers_tower(arch)} if arch.text_model else {}
+    with _quiet(), torch.device(device):
+        return open_clip.create_model(
+            arch.name,
+            device=device,
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=arch.quick_gelu,
+            **own,
+        )
 
 
 @contextmanager
@@ -278,24 +282,11 @@ def _sizes() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _cast(model: nn.Module, device: torch.device, precision: Precision) -> nn.Module:
+def _cast(model: Any, device: torch.device, precision: Precision, keep_text: bool) -> Any:
+    """`keep_text`: the text tower stays fp32 (open_clip's cast of transformers' towers leaves them with two dtypes)."""
     from open_clip.factory import _set_model_device_and_precision as place  # what open_clip itself does
 
     place(model, device, precision, type(getattr(model, "visual", None)).__name__ == "TimmModel")
+    if keep_text:
+        model.text.float()
     return model
-
-
-@cache
-def tokenizer(arch: Architecture) -> Any:
-    """Texts -> (N, context) int64. Raises UsageError where it needs another package or files that mediaml does not fetch."""
-    import open_clip
-
-    if arch.tokenizer != "clip":
-        try:
-            import transformers  # noqa: F401  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise UsageError(
-                f"open_clip {arch.name}: its texts need the tokenizer {arch.tokenizer} of the package transformers; "
-                "install it with: pip install transformers. Pictures of this model need nothing more"
-            ) from None
-    return open_clip.get_tokenizer(arch.name)

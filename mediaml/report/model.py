@@ -64,6 +64,7 @@ class Tag:
     label: str
     score: float | None
     rank: int
+    scale: str = ""  # what the score is: probability, softmax, contrast, cosine; "" in tables of an early version
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def _tags(source: Source, files: Mapping[str, File]) -> None:
     if not source.has("tags", "label"):
         return
     names = ("media_id", "scope", "start_seconds", "end_seconds", "vocabulary", "label", "score", "rank")
+    names += ("scale",) if source.has("tags", "scale") else ()
     where = "scope = 'file' OR rank <= 3" if source.has("tags", "scope", "rank") else None
     for media_id, rows in _by_media(source.read("tags", names, where)).items():
         files[media_id].tags = [
@@ -138,6 +139,7 @@ def _tags(source: Source, files: Mapping[str, File]) -> None:
                 r["label"],
                 r["score"],
                 r["rank"] or 1,
+                r.get("scale") or "",
             )
             for r in rows[:_SHOWN_TAGS]
         ]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from mediaml.derive.pooling import pool_shots
 from mediaml.engine.embedding import embed
 from mediaml.errors import InvalidValue, UnknownName, printable
-from mediaml.retrieval.spaces import Space
+from mediaml.retrieval.spaces import Space, address_of
+from mediaml.retrieval.warm import media_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
-from mediaml.tables.rows import decode_path
 
 LONGEST_TEXT = 2000  # characters
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)")
@@ -38,7 +38,7 @@ def of_words(
     if space.is_open_clip:
         from mediaml.analyzers.embed.open_clip import text_tower
 
-        own = model if model is not None and "@" in model else None
+        own = address_of(model)
         return text_tower(space.model, space.weights_sha256, own).texts([words], templates).numpy()[0]
     from mediaml.derive.label_space import sentence_embedder
 
@@ -51,7 +51,7 @@ def of_picture(path: str | PathLike[str], space: Space, model: str | None = None
 
     Raises MediaError (not a picture), WeightsError, InvalidValue (other weights than those of the space).
     """
-    own = model if model is not None and "@" in model else None
+    own = address_of(model)
     if space.is_own and own is None:
         raise InvalidValue(f"{space.model} comes from a checkpoint of your own; name it: --model open_clip:MODEL/@FILE")
     name = "lite0" if space.is_lite0 else own or space.model
@@ -85,8 +85,10 @@ def of_example(lake: Lake, example: str, space: Space) -> tuple[NDArray[np.float
     seconds = _seconds(when, example) if at else None
     media_id = _media(lake, name)
     where = f"model = {literal(space.model)} AND weights_sha256 = {literal(space.weights_sha256)}"
-    where += f" AND media_id = {literal(media_id)}"
-    rows = lake.table("embeddings", ["scope", "start_seconds", "end_seconds", "vector"], where).to_pylist()
+    rows = lake.rows_of(
+        "embeddings", [media_id], ["scope", "start_seconds", "end_seconds", "vector"], where
+    ).to_pylist()
+    rows.sort(key=lambda r: (r["scope"], r["start_seconds"]))
     if not rows:
         raise InvalidValue(
             f"{printable(name)} has no vectors in the space {space.model}; embed it with that model first"
@@ -122,20 +124,19 @@ def _seconds(text: str, example: str) -> float:
 
 def _media(lake: Lake, name: str) -> str:
     """The media_id of a path, file name or beginning of an id."""
-    rows = lake.table("media", ["media_id", "path"])
-    media = [(m, decode_path(p)) for m, p in zip(*(c.to_pylist() for c in rows.columns), strict=True)]
-    exact = {m for m, p in media if p == name or p == str(Path(name).expanduser().absolute())}
-    hits = exact or {m for m, p in media if Path(p).name == name or Path(p).stem == name}
+    media = media_of(lake)
+    exact = media.by_path.get(name, set()) | media.by_path.get(str(Path(name).expanduser().absolute()), set())
+    hits = exact or media.by_name.get(name, set())
     if not hits and len(name) >= 6:
-        hits = {m for m, _ in media if m.startswith(name.lower())}
+        hits = {m for m in media.paths if m.startswith(name.lower())}
     if not hits:
-        raise UnknownName("media of this lake", name, [Path(p).name for _, p in media])
+        raise UnknownName("media of this lake", name, [Path(p).name for p in media.paths.values()])
     if len(hits) > 1:
         which = ", ".join(sorted(m[:12] for m in hits))
         raise InvalidValue(
             f"{printable(name)} names {len(hits)} media of this lake ({which}); give its path or media_id"
         )
-    return hits.pop()
+    return next(iter(hits))
 
 
 def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,10 +17,10 @@ from mediaml.retrieval import query as queries
 from mediaml.retrieval.candidates import candidates_sql
 from mediaml.retrieval.index import EXACT_UP_TO, VectorIndex, open_index
 from mediaml.retrieval.spaces import Space, choose
+from mediaml.retrieval.warm import media_of
 from mediaml.retrieval.where import HIT, filtered
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
-from mediaml.tables.rows import decode_path
 
 MOST_HITS = 10_000
 _ROWS_AT_ONCE = 262_144
@@ -73,14 +73,18 @@ def search(
     model: str | None = None,
     templates: Sequence[str] = ("{}",),
     use_index: bool = True,
+    pictures: bool = True,
 ) -> SearchResult:
     """The `top` shots nearest to words, to a picture file, or to what the lake holds at `like` ("MEDIA@00:01:23").
+
+    Open the lake once and pass the object for many searches: what the first one read (the index among it) serves the rest.
 
     Args:
         where: an SQL condition over any column of any table (`mediaml.retrieval.where`), such as "duration_seconds > 600".
         model: "label_space", "lite0" or an open_clip address; by default the best space that can answer.
         templates: sentences with {} for the query, averaged (words only).
         use_index: False compares with every vector, whatever their number.
+        pictures: False leaves every `Hit.jpeg` None, which saves reading them.
 
     Raises:
         InvalidValue: not exactly one query, an empty one, or a space that the lake lacks (says how to get it).
@@ -104,7 +108,7 @@ def search(
         space = choose(opened, "example", model)
         vector, itself = queries.of_example(opened, str(like), space)
     found = _nearest(opened, space, vector, top, where, use_index)
-    hits = _hits(opened, found)
+    hits = _hits(opened, found, pictures)
     return SearchResult(
         str(given[0]), space.model, space.weights_sha256, hits, found.candidates, found.method, _notes(space, itself)
     )
@@ -150,17 +154,16 @@ def _by_index(
         kept = lake.query(filtered(lake, candidates_sql(space), where))
         allowed = index.positions(kept)
     at, scores = index.search(vector, top, allowed)
-    return _Found(index.rows.take(pa.array(at)), scores, index.size if allowed is None else len(allowed), index.kind)
+    return _Found(index.rows_at(at), scores, index.size if allowed is None else len(allowed), index.kind)
 
 
-def _hits(lake: Lake, found: _Found) -> tuple[Hit, ...]:
+def _hits(lake: Lake, found: _Found, pictured: bool) -> tuple[Hit, ...]:
     rows = found.rows.to_pylist()
     if not rows:
         return ()
-    listed = ", ".join(sorted({literal(r["media_id"]) for r in rows}))
-    media = lake.table("media", ["media_id", "path"], f"media_id IN ({listed})").to_pylist()
-    paths = {m["media_id"]: decode_path(m["path"]) for m in media}
-    pictures = _pictures(lake, rows, listed)
+    ids = sorted({r["media_id"] for r in rows})
+    paths = media_of(lake).paths
+    pictures = _pictures(lake, rows, ids, pictured)
     made = []
     for rank, (row, score) in enumerate(zip(rows, found.scores.tolist(), strict=True), 1):
         seconds, jpeg = pictures.get((row["media_id"], row["start_seconds"]), (None, None))
@@ -175,24 +178,51 @@ def _hits(lake: Lake, found: _Found) -> tuple[Hit, ...]:
     return tuple(made)
 
 
-def _pictures(lake: Lake, rows: list[dict[str, Any]], listed: str) -> dict[tuple[str, float], tuple[float, bytes]]:
+def _pictures(
+    lake: Lake, rows: list[dict[str, Any]], ids: Sequence[str], pictured: bool
+) -> dict[tuple[str, float], tuple[float, bytes | None]]:
     """(media_id, start) -> time and JPEG of the thumbnail of the hit, or of the nearest where none lies within."""
-    times = lake.table("thumbnails", ["media_id", "pts_seconds"], f"media_id IN ({listed})").to_pylist()
-    chosen: dict[tuple[str, float], float] = {}
+    columns = ["media_id", "pts_seconds", *(["jpeg"] if pictured else [])]
+    within = " OR ".join(
+        f"(media_id = {literal(r['media_id'])} AND pts_seconds >= {r['start_seconds']!r} "
+        f"AND pts_seconds < {r['end_seconds']!r})"
+        for r in rows
+    )
+    found = lake.rows_of("thumbnails", ids, columns, within).to_pylist()
+    chosen: dict[tuple[str, float], tuple[float, bytes | None]] = {}
     for row in rows:
-        middle = (row["start_seconds"] + row["end_seconds"]) / 2
+        own = [t for t in found if t["media_id"] == row["media_id"]]
+        inside = [t for t in own if row["start_seconds"] <= t["pts_seconds"] < row["end_seconds"]]
+        if inside:
+            best = min(inside, key=lambda t, m=_middle(row): (abs(t["pts_seconds"] - m), t["pts_seconds"]))
+            chosen[row["media_id"], row["start_seconds"]] = best["pts_seconds"], best.get("jpeg")
+    bare = [r for r in rows if (r["media_id"], r["start_seconds"]) not in chosen]
+    return chosen | (_nearest_pictures(lake, bare, pictured) if bare else {})
+
+
+def _nearest_pictures(
+    lake: Lake, rows: list[dict[str, Any]], pictured: bool
+) -> dict[tuple[str, float], tuple[float, bytes | None]]:
+    """Of hits without a thumbnail of their own: the media's nearest."""
+    ids = sorted({r["media_id"] for r in rows})
+    times = lake.rows_of("thumbnails", ids, ["media_id", "pts_seconds"]).to_pylist()
+    nearest = {}
+    for row in rows:
         own = [t["pts_seconds"] for t in times if t["media_id"] == row["media_id"]]
         if own:
-            inside = [t for t in own if row["start_seconds"] <= t < row["end_seconds"]] or own
-            chosen[row["media_id"], row["start_seconds"]] = min(inside, key=lambda t, m=middle: abs(t - m))
-    if not chosen:
-        return {}
-    instants = ", ".join(sorted({repr(t) for t in chosen.values()}))
-    found = lake.table(
-        "thumbnails", ["media_id", "pts_seconds", "jpeg"], f"media_id IN ({listed}) AND pts_seconds IN ({instants})"
-    ).to_pylist()
+            at = min(own, key=lambda t, m=_middle(row): (abs(t - m), t))
+            nearest[row["media_id"], row["start_seconds"]] = at
+    if not nearest or not pictured:
+        return {k: (t, None) for k, t in nearest.items()}
+    instants = ", ".join(sorted({repr(t) for t in nearest.values()}))
+    columns = ["media_id", "pts_seconds", "jpeg"]
+    found = lake.rows_of("thumbnails", ids, columns, f"pts_seconds IN ({instants})").to_pylist()
     jpegs = {(r["media_id"], r["pts_seconds"]): r["jpeg"] for r in found}
-    return {k: (t, jpegs[k[0], t]) for k, t in chosen.items() if (k[0], t) in jpegs}
+    return {k: (t, jpegs[k[0], t]) for k, t in nearest.items() if (k[0], t) in jpegs}
+
+
+def _middle(row: dict[str, Any]) -> float:
+    return (row["start_seconds"] + row["end_seconds"]) / 2
 
 
 def _notes(space: Space, itself: str | None) -> tuple[str, ...]:

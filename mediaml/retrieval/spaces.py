@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from mediaml.derive.label_space import MODEL as LABEL_SPACE
 from mediaml.errors import InvalidValue, UnknownName
+from mediaml.retrieval.warm import warm
 from mediaml.tables import Lake
+from mediaml.tables.reader import literal
 
 LITE0 = "embed_lite0"
 OPEN_CLIP = "open_clip:"
 Query = Literal["words", "picture", "example"]
 
 _SPACES = """
-SELECT model, weights_sha256, min(split_part(analyzer, '@', 1)) AS analyzer, len(any_value(vector)) AS dimensions,
-    count(*) FILTER (scope IN ('shot', 'file')) AS pooled, count(DISTINCT media_id) AS media, max(computed_at) AS newest
+SELECT model, weights_sha256, count(*) FILTER (scope IN ('shot', 'file')) AS pooled,
+    count(DISTINCT media_id) AS media, any_value(media_id) AS one, max(computed_at) AS newest
 FROM embeddings GROUP BY model, weights_sha256 ORDER BY newest DESC, model
 """
 
@@ -53,8 +55,20 @@ class Space:
 
 def spaces_of(lake: Lake) -> list[Space]:
     """Newest first."""
-    found = lake.query(_SPACES).to_pylist()
-    return [Space(r["model"], r["weights_sha256"], r["dimensions"] or 0, r["pooled"], r["media"]) for r in found]
+    kept = warm(lake)
+    if kept.spaces is None:
+        kept.spaces = [
+            Space(r["model"], r["weights_sha256"], _dimensions(lake, r), r["pooled"], r["media"])
+            for r in lake.query(_SPACES).to_pylist()
+        ]
+    return kept.spaces
+
+
+def _dimensions(lake: Lake, row: dict[str, Any]) -> int:
+    """The length of the space's vectors, from those of one media: reading a million for it would take seconds."""
+    chosen = f"model = {literal(row['model'])} AND weights_sha256 = {literal(row['weights_sha256'])}"
+    found = lake.rows_of("embeddings", [row["one"]], ["vector"], chosen)
+    return len(found.column("vector")[0]) if found.num_rows else 0
 
 
 def choose(lake: Lake, query: Query, model: str | None = None) -> Space:
@@ -101,6 +115,13 @@ def _named(known: Sequence[Space], query: Query, model: str) -> Space:
     return chosen
 
 
+def address_of(model: str | None) -> str | None:
+    """The address of an open_clip model, where `--model` gave one: it says where its files lie."""
+    if model is None or not model.startswith((OPEN_CLIP, "@")):
+        return None
+    return model if model.startswith(OPEN_CLIP) else OPEN_CLIP + model
+
+
 def _space_name(model: str) -> str:
     if model == "label_space":
         return LABEL_SPACE
@@ -109,7 +130,7 @@ def _space_name(model: str) -> str:
     if model.startswith((OPEN_CLIP, "@")):
         from mediaml.analyzers.embed.open_clip import parse
 
-        return parse(model if model.startswith(OPEN_CLIP) else OPEN_CLIP + model).space
+        return parse(address_of(model) or model).space
     return model
 
 

@@ -14,7 +14,7 @@ from mediaml.derive.space_pooling import SUFFIX
 from mediaml.derive.vocabulary import Embedder, Vocabulary, find_vocabulary
 from mediaml.derive.vocabulary_tags import Target, VocabularyTags, label_space_target
 from mediaml.errors import InvalidValue
-from mediaml.retrieval.spaces import LABEL_SPACE, Space, choose, spaces_of
+from mediaml.retrieval.spaces import LABEL_SPACE, Space, address_of, choose, spaces_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
 
@@ -99,7 +99,7 @@ def target_of(lake: Lake, space: Space, model: str | None = None) -> Target:
         return label_space_target()
     from mediaml.analyzers.embed.open_clip import text_tower
 
-    own = model if model is not None and "@" in model else None
+    own = address_of(model)
     net = text_tower(space.model, space.weights_sha256, own)
 
     def encode(texts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
@@ -119,7 +119,9 @@ def _warnings(vocabulary: Vocabulary, space: Space) -> tuple[str, ...]:
     if family(space) not in vocabulary.embedders:
         found.append(f"{vocabulary.id} is not meaningful in the space {space.model}: its tags are noise")
     if space.model not in vocabulary.calibration:
-        found.append(f"{vocabulary.id} has no calibration for {space.model}: its scores are no probabilities")
+        found.append(
+            f"{vocabulary.id} is not calibrated in {space.model}: its scores order tags, and 0.8 does not mean 8 of 10"
+        )
     if family(space) == "label_space":
         found.append(
             "the label space cannot see people, faces, actions, colours, counts, moods or text; such tags mean little"
@@ -128,10 +130,6 @@ def _warnings(vocabulary: Vocabulary, space: Space) -> tuple[str, ...]:
 
 
 def _result(derivation: VocabularyTags, summary: DeriveSummary, warnings: tuple[str, ...]) -> Tagging:
-    name, words, target = derivation.spec.name, derivation.vocabulary, derivation.target
-    if target.model in words.calibration:
-        scale = "probability"
-    else:
-        scale = "contrast" if target.logit_scale is not None and words.negatives else "cosine"
+    name = derivation.spec.name
     counts = (summary.computed[name], summary.unchanged[name], summary.failed[name], summary.rows[name])
-    return Tagging(words.id, target.model, scale, *counts, warnings)
+    return Tagging(derivation.vocabulary.id, derivation.target.model, derivation.scale, *counts, warnings)

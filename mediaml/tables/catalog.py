@@ -253,6 +253,15 @@ class Catalog:
         for media_id, analyzer, parameters, status, tables in zip(*found.to_pydict().values(), strict=True):
             yield media_id, analyzer, parameters, status, tables or []
 
+    def parts_of_media(self, table: str) -> dict[str, list[str]]:
+        """media_id -> the table's parts that hold rows of it; "" -> those of derivations, which may hold rows of any."""
+        found = self.sql(
+            "SELECT coalesce(k.media_id, '') AS media_id, list(DISTINCT e.path) AS paths "
+            "FROM (SELECT path, unnest(keys) AS kid FROM parts WHERE tbl = ?) e JOIN keys k USING (kid) GROUP BY 1",
+            [table],
+        )
+        return dict(zip(*found.to_pydict().values(), strict=True))
+
     def has_parts(self, paths: Sequence[str]) -> bool:
         """Whether all of these parts are still named."""
         found = self.sql("SELECT count(*) AS n FROM parts WHERE path IN (SELECT unnest(?))", [list(paths)])

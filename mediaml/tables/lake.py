@@ -315,6 +315,18 @@ class Lake:
             )
         return found.cast(pa.schema([_as_list(fields[c], found.schema.field(c)) for c in chosen]))
 
+    def rows_of(
+        self, name: str, media_ids: Sequence[str], columns: Sequence[str], where: str | None = None
+    ) -> pa.Table:
+        """Rows of these media in a part table, in no order; no other media's parts are read. Raises as `table` does."""
+        with self._lock:
+            return self._read().rows_of(name, media_ids, columns, where)
+
+    def state(self) -> str:
+        """What tells this state of the lake from all others."""
+        with self._lock:
+            return self._manifest.state(self.refresh().head)
+
     def query(self, sql: str) -> pa.Table:
         """One SELECT in DuckDB's SQL over the tables and views of `mediaml.tables.reader`; no file or network is reachable.
 

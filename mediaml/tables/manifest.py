@@ -12,6 +12,7 @@ costs a constant factor and opening stays fast.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -90,6 +91,11 @@ class Manifest:
             ) from error
         self._check_format(commit, name)
         return commit
+
+    def state(self, number: int) -> str:
+        """The number of a commit and a hash of its content; the same for two logs only where they end alike."""
+        commit = self.read(number) if number else None
+        return f"{number}:{hashlib.sha256(json.dumps(commit, sort_keys=True).encode()).hexdigest()[:16]}"
 
     def put(self, number: int, commit: dict[str, Any]) -> bool:
         """Makes commit `number`; False if another process has made it. Raises LakeUnwritable."""

@@ -8,13 +8,13 @@ all_versions.frames, ...  rows of every version that is stored
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 
-from mediaml.errors import LakeError, QueryError, printable
+from mediaml.errors import LakeError, QueryError, UnknownName, printable
 from mediaml.tables.catalog import LOCAL_ONLY, Catalog
 from mediaml.tables.schema import COMMON, KEYS, LOGS, POSITION, WIDE, Field, merge
 from mediaml.tables.storage import Storage, private_folder
@@ -104,6 +104,8 @@ class Reader:
         self.every_fields: dict[str, tuple[Field, ...]] = dict(LOGS)
         newest, every = select_parts(catalog, False), select_parts(catalog, True)
         self._selections = {"all_versions": every, "main": newest}
+        self._parts_of_media = catalog.parts_of_media
+        self._owned: dict[str, dict[str, list[str]]] = {}
         self._made: set[str] = set()
         spill = str(private_folder(self, "mediaml-duckdb-"))
         self._db = duckdb.connect(":memory:", config={**LOCAL_ONLY, "temp_directory": spill})
@@ -144,10 +146,7 @@ class Reader:
 
     def _make_views(self, table: str) -> None:
         selected = {p.path for s in self._selections.values() for p in s.parts[table]}
-        try:
-            self._storage.fetch(sorted(selected))
-        except OSError as error:
-            raise LakeError(f"{printable(self._storage.location)}: parts of {table} cannot be read: {error}") from error
+        self._fetch(table, selected)
         for schema, fields in (("all_versions", self.every_fields[table]), ("main", self.fields[table])):
             body = self._union(fields, self._selections[schema].parts[table], f"internal.hidden_{schema}")
             if table == "media":
@@ -156,6 +155,34 @@ class Reader:
         if table in WIDE:
             self._wide_view(table)
         self._made.add(table)
+
+    def rows_of(self, table: str, media_ids: Sequence[str], columns: Sequence[str], where: str | None) -> pa.Table:
+        """See `Lake.rows_of`. Raises UnknownName, QueryError, LakeError."""
+        fields = {f.name: f for f in self.fields[table]}
+        for column in columns:
+            if column not in fields:
+                raise UnknownName(f"column of {table}", column, fields)
+        body = self._of_media(table, media_ids)
+        listed = ", ".join(map(literal, sorted(set(media_ids)))) or "NULL"
+        more = f" AND ({where}\n)" if where else ""
+        return self.query(f"SELECT {', '.join(map(quote, columns))} FROM ({body}) WHERE media_id IN ({listed}){more}")  # noqa: S608
+
+    def _of_media(self, table: str, media_ids: Sequence[str]) -> str:
+        """SQL over the parts that may hold rows of these media: of a lake of many media, a few files of thousands."""
+        if table not in self._owned:
+            self._owned[table] = self._parts_of_media(table)
+        owned = self._owned[table]
+        wanted = {path for media_id in ("", *media_ids) for path in owned.get(media_id, ())}
+        parts = [p for p in self._selections["main"].parts[table] if p.path in wanted]
+        self._fetch(table, {p.path for p in parts})
+        body = self._union(self.fields[table], parts, "internal.hidden_main")
+        return _with_current_path(self.fields[table], body, "main") if table == "media" else body
+
+    def _fetch(self, table: str, paths: Iterable[str]) -> None:
+        try:
+            self._storage.fetch(sorted(paths))
+        except OSError as error:
+            raise LakeError(f"{printable(self._storage.location)}: parts of {table} cannot be read: {error}") from error
 
     def _union(self, fields: tuple[Field, ...], parts: list[PartFile], hidden: str) -> str:
         groups: dict[tuple[str, bool], list[str]] = {}

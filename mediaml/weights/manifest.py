@@ -146,7 +146,7 @@ class WeightEntry(Checked):
     """One weight file.
 
     sha256          of the final file, hexadecimal; "unpinned" where nobody could compute it yet: the first use records it
-    size            bytes of the final file; `max_size` instead where it is unpinned
+    size            bytes of the final file; `max_size` instead where it is unpinned, or only the checksum is known
     licence         SPDX expression of the weight itself
     commercial_use  False: pulling asks for `--accept-licence`
     card            where its origin, training data and limits are described, relative to the manifest
@@ -172,12 +172,15 @@ class WeightEntry(Checked):
 
     @model_validator(mode="after")
     def _sized(self) -> WeightEntry:
-        if self.pinned and (self.size is None or self.max_size is not None):
-            raise ValueError("a weight with a sha256 states its exact `size` and no `max_size`")
-        if not self.pinned and (self.size is not None or self.max_size is None):
+        can_be_read = isinstance(self.source, RepoSource | PypiSource)
+        if (self.size is None) == (self.max_size is None):
+            raise ValueError("a weight states its exact `size`, or `max_size` where that is not known")
+        if not self.pinned and self.size is not None:
             raise ValueError("an unpinned weight states `max_size` and no `size`")
-        if not self.pinned and isinstance(self.source, RepoSource | PypiSource):
+        if can_be_read and not self.pinned:
             raise ValueError(f"a weight from {self.source.type} can be read now: state its sha256")
+        if can_be_read and self.size is None:
+            raise ValueError(f"a weight from {self.source.type} can be read now: state its exact `size`")
         if isinstance(self.source, PypiSource) and self.source.range and self.source.range.length != self.size:
             raise ValueError(f"the range has {self.source.range.length} bytes, `size` says {self.size}")
         if self.default and not self.commercial_use:

@@ -62,7 +62,7 @@ def test_only_media_whose_sources_changed_are_computed_again(tmp_path: Path):
     assert counts(again, "shot_summary") == (2, 1, 0)
     assert counts(again, "embed_lite0_pooled") == (1, 1, 0)
     assert counts(again, "tags_imagenet") == (1, 1, 0)
-    summaries = lake.table("shots", where=f"analyzer = 'shot_summary@2' AND media_id = '{a}'")
+    summaries = lake.table("shots", where=f"analyzer = 'shot_summary@3' AND media_id = '{a}'")
     assert summaries.column("end_seconds").to_pylist() == [1.0, 2.0]
 
 
@@ -85,7 +85,7 @@ def test_rows_are_valid_from_when_the_content_came_to_be(tmp_path: Path):
     facts = MediaRows(MediaInfo("a.mp4", 1, "video", "mov", "QuickTime", None, None, None, None))
     lake.commit([lake.stage("ab" * 32, media=facts, analyzers=[shots([0.0, 1.0])], valid_from=moment)])
     derive(lake, only=["shot_summary"])
-    rows = lake.table("shots", where="analyzer = 'shot_summary@2'").to_pylist()
+    rows = lake.table("shots", where="analyzer = 'shot_summary@3'").to_pylist()
     assert [r["valid_from"] for r in rows] == [moment]
     assert rows[0]["computed_at"] > moment
 
@@ -103,7 +103,7 @@ def test_one_media_at_fault_costs_no_other_its_rows(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(shot_summary.ShotSummary, "run", failing)
     assert counts(derive(lake, only=["shot_summary"]), "shot_summary") == (2, 0, 1)
     (error,) = lake.table("errors").to_pylist()
-    assert (error["media_id"], error["analyzer"]) == (bad, "shot_summary@2")
+    assert (error["media_id"], error["analyzer"]) == (bad, "shot_summary@3")
     assert "a fault" in error["message"]
     monkeypatch.setattr(shot_summary.ShotSummary, "run", plain)
     assert counts(derive(lake, only=["shot_summary"]), "shot_summary") == (1, 2, 0)
@@ -120,7 +120,7 @@ def test_absent_weights_stop_only_what_needs_them(tmp_path: Path, monkeypatch: p
         derive(lake)
     done = set(lake.table("tags").column("vocabulary").to_pylist())
     assert done == {"imagenet_1k"}
-    assert lake.table("shots", where="analyzer = 'shot_summary@2'").num_rows == 2
+    assert lake.table("shots", where="analyzer = 'shot_summary@3'").num_rows == 2
 
 
 def test_an_empty_lake_needs_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,11 +9,11 @@ import pytest
 
 from mediaml.derive import derive
 from mediaml.tables import AnalyzerRows
-from tests.unit.derive_lakes import BRIGHT, FACE, LUMA, NIQE, SI, frames, lite0, make_lake, put, shots, thumbnails
+from tests.unit.derive_lakes import BRIGHT, EYES, FACE, LUMA, NIQE, SI, frames, lite0, make_lake, put, shots, thumbnails
 
 
 def summary_rows(lake, media: str) -> list[dict]:
-    return lake.table("shots", where=f"analyzer = 'shot_summary@2' AND media_id = '{media}'").to_pylist()
+    return lake.table("shots", where=f"analyzer = 'shot_summary@3' AND media_id = '{media}'").to_pylist()
 
 
 def test_means_over_the_frames_of_each_shot(tmp_path: Path):
@@ -81,6 +81,24 @@ def test_a_face_makes_a_frame_the_keyframe(tmp_path: Path):
     sharp = frames(SI, times, [50.0, 50.0, 45.0], "siti@1")
     seen = frames(FACE, times, [0.0, 0.0, 0.08], "faces@1")
     assert keyframe(tmp_path, shots([0.0, 10.0]), thumbnails(times), sharp, seen) == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("openness", "expected"),
+    [
+        ([0.03, 0.03, 0.1], 6.0),  # shut in the sharper ones
+        ([0.1, 0.1, 0.03], 5.0),
+        ([None, None, 0.03], 5.0),  # one measure has nothing to be compared with
+    ],
+)
+def test_open_eyes_are_preferred_among_frames_of_one_shot(
+    tmp_path: Path, openness: list[float | None], expected: float
+) -> None:
+    times = [4.0, 5.0, 6.0]
+    sharp = frames(SI, times, [50.0, 52.0, 50.0], "siti@1")
+    seen = frames(FACE, times, [0.08, 0.08, 0.08], "faces@1")
+    eyes = frames(EYES, times, openness, "eyes@1")
+    assert keyframe(tmp_path, shots([0.0, 10.0]), thumbnails(times), sharp, seen, eyes) == [expected]
 
 
 def test_a_sampled_frame_does_where_the_shot_has_no_thumbnail(tmp_path: Path):

@@ -79,6 +79,7 @@ def test_a_face_of_a_real_picture_is_found_where_it_is(shared_data: Path) -> Non
     assert found["largest_face_share"][1] == 0
     assert boxes["pts_seconds"] == [0.0]
     left, top, right, bottom = (boxes[n][0] for n in ("x_min", "y_min", "x_max", "y_max"))
+    assert 0 < float(found["largest_face_eye_openness"][0]) < 0.3 and found["largest_face_eye_openness"][1].isnan()
     assert float(found["largest_face_height"][0]) == pytest.approx(bottom - top, abs=1e-6)
     eyes_and_mouth = np.array(boxes["landmarks"][0]).reshape(5, 2)
     assert (eyes_and_mouth[:, 0] > left).all() and (eyes_and_mouth[:, 0] < right).all()

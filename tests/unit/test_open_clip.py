@@ -109,6 +109,10 @@ def test_texts_are_open_clips_own_and_templates_are_averaged(checkpoint: Path) -
     with torch.no_grad():
         plain, photo = (model.encode_text(tokens(t), normalize=True) for t in (["a dog"], ["a photo of a dog"]))
     assert cosines(net.texts(["a dog"]), plain) == pytest.approx(1, abs=1e-5)
+    longer = ["a dog", "a dog and a cat " * 40]  # the second is cut off at the context's 77 places
+    with torch.no_grad():
+        wanted = model.encode_text(tokens(longer), normalize=True)
+    assert torch.allclose(net.texts(longer), wanted, atol=1e-6)
     both = torch.nn.functional.normalize(plain + photo, dim=1)
     assert cosines(net.texts(["a dog"], ["{}", "a photo of {}"]), both) == pytest.approx(1, abs=1e-5)
 
@@ -236,7 +240,9 @@ def test_a_text_tower_must_be_of_the_stored_weights(checkpoint: Path) -> None:
 
 def test_a_tokenizer_of_another_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match="pip install transformers"):
+    with pytest.raises(
+        UsageError, match=r"pip install 'mediaml\[transformers\]'.*Pictures of this model need nothing more"
+    ):
         embedder.tokenizer(parse("open_clip:ViT-B-16-SigLIP/webli").arch)
 
 

@@ -18,6 +18,7 @@ __all__ = ["hub"]
 
 NAME = "open_clip:ViT-B-32/laion400m_e32"
 MANIFEST = "open_clip:ViT-B-32/laion2b_s34b_b79k"
+UNPINNED = "open_clip:ViT-B-32/datacomp_xl_s13b_b90k"
 
 
 @pytest.fixture(autouse=True)
@@ -39,20 +40,32 @@ def test_any_pair_of_the_list_is_a_weight() -> None:
         weights.pull(["open_clip:RN50/openai"])
 
 
+@pytest.mark.parametrize("entry", [w for w in weights.entries() if w.open_clip], ids=lambda w: w.name)
+def test_joint_models_of_the_manifest_are_pinned_and_anything_else_is_refused(
+    hub: Hub, entry: weights.WeightEntry
+) -> None:
+    assert entry.pinned
+    with pytest.raises(WeightsAbsent, match=f"mediaml weights pull {entry.name}"):
+        weights.resolve(f"open_clip:{entry.open_clip}")
+    with pytest.raises(WeightsCorrupt, match=rf"expected {entry.sha256} from the manifest; nothing was kept"):
+        weights.pull([entry.name], progress=Listener(), accept_licence=True)
+    assert any(f"/{entry.source.repo}/resolve/" in p for p in hub.paths)  # type: ignore[union-attr]
+    with pytest.raises(WeightsAbsent):
+        weights.resolve(f"open_clip:{entry.open_clip}")
+
+
 def test_the_first_pull_records_what_came_and_later_ones_must_match(hub: Hub) -> None:
-    with pytest.raises(WeightsAbsent, match="mediaml weights pull clip_vit_b_32"):
-        weights.resolve(MANIFEST)
-    pulled = weights.pull(["clip-vit-b-32"], progress=Listener())[0]
-    assert pulled.first_use and pulled.sha256 == sha256(CONTENT) == weights.identity_sha256(MANIFEST)
-    assert weights.resolve(MANIFEST).read_bytes() == CONTENT
-    assert any(f"/laion/CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/{COMMIT}/" in p for p in hub.paths)
-    assert not weights.pull([MANIFEST], progress=Listener())[0].fetched
-    weights.resolve(MANIFEST).unlink()
+    pulled = weights.pull([UNPINNED], progress=Listener())[0]
+    assert pulled.first_use and pulled.sha256 == sha256(CONTENT) == weights.identity_sha256(UNPINNED)
+    assert weights.resolve(UNPINNED).read_bytes() == CONTENT
+    assert any(f"/laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K/resolve/{COMMIT}/" in p for p in hub.paths)
+    assert not weights.pull([UNPINNED], progress=Listener())[0].fetched
+    weights.resolve(UNPINNED).unlink()
     hub.content = CONTENT[::-1]
     with pytest.raises(WeightsCorrupt, match="first use here"):
-        weights.pull([MANIFEST], progress=Listener())
+        weights.pull([UNPINNED], progress=Listener())
     with pytest.raises(WeightsAbsent):
-        weights.resolve(MANIFEST)
+        weights.resolve(UNPINNED)
 
 
 def test_a_repository_without_safetensors_gives_its_older_file(hub: Hub) -> None:
@@ -63,7 +76,7 @@ def test_a_repository_without_safetensors_gives_its_older_file(hub: Hub) -> None
         plain(request, body)
 
     hub.answer = answer  # type: ignore[method-assign]
-    assert weights.pull([MANIFEST], progress=Listener())[0].path.read_bytes() == CONTENT
+    assert weights.pull([UNPINNED], progress=Listener())[0].path.read_bytes() == CONTENT
     assert any(p.endswith("open_clip_pytorch_model.bin") for p in hub.paths if p.startswith("GET"))
 
 
@@ -87,11 +100,11 @@ def test_a_download_that_is_cut_leaves_nothing_and_can_be_tried_again(
     monkeypatch.setattr("time.sleep", lambda _: None)  # the library waits between its own attempts
     hub.answer = cut  # type: ignore[method-assign]
     with pytest.raises(WeightsUnavailable, match=r"cannot be reached|not there"):
-        weights.pull([MANIFEST], progress=Listener())
+        weights.pull([UNPINNED], progress=Listener())
     with pytest.raises(WeightsAbsent):
-        weights.resolve(MANIFEST)
+        weights.resolve(UNPINNED)
     hub.answer = plain  # type: ignore[method-assign]
-    assert weights.pull([MANIFEST], progress=Listener())[0].sha256 == sha256(CONTENT)
+    assert weights.pull([UNPINNED], progress=Listener())[0].sha256 == sha256(CONTENT)
 
 
 def test_offline_and_a_full_disk_say_what_to_do(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +113,7 @@ def test_offline_and_a_full_disk_say_what_to_do(hub: Hub, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
     with pytest.raises(WeightsUnavailable, match=r"no space left at .*MEDIAML_WEIGHTS"):
-        weights.pull([MANIFEST], progress=Listener())
+        weights.pull([UNPINNED], progress=Listener())
     monkeypatch.undo()
     play_at(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(WeightsUnavailable, match=rf"cannot be reached.*mediaml weights pull {NAME} .*--from FILE"):

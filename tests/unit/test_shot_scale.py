@@ -25,6 +25,9 @@ PERSON = Column("tallest_person_height", "float32", "1", "height of the tallest 
         (0.13, None, ("medium_long_shot", "face")),
         (0.08, 0.6, ("long_shot", "face")),
         (0.02, None, ("extreme_long_shot", "face")),
+        (0.04, 0.4, ("long_shot", "person")),  # a small face's box is coarse
+        (0.055, 0.2, ("extreme_long_shot", "person")),
+        (0.04, 0.99, ("extreme_long_shot", "face")),  # a person who fills the height tells nothing
         (None, 0.99, (None, None)),
         (None, 0.7, ("long_shot", "person")),
         (None, 0.1, ("extreme_long_shot", "person")),
@@ -47,7 +50,7 @@ def test_a_shot_takes_the_median_of_the_looks_that_show_a_face(tmp_path: Path):
     )
     put(lake, "nobody looked", shots([0.0, 5.0]))
     derive(lake, only=["shot_scale"])
-    rows = lake.table("shots", where="analyzer = 'shot_scale@1'").to_pylist()
+    rows = lake.table("shots", where="analyzer = 'shot_scale@2'").to_pylist()
     assert [(r["media_id"], r["shot_scale"], r["shot_scale_from"]) for r in rows] == [
         (a, "close_up", "face"),
         (a, "long_shot", "person"),  # one look of four shows a face

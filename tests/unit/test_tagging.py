@@ -69,7 +69,7 @@ def lake(tmp_path: Path) -> Lake:
 def test_tags_of_shots_and_their_share_of_the_file(lake: Lake, tmp_path: Path) -> None:
     (done,) = tag(lake, [vocabulary(tmp_path)])
     assert (done.vocabulary, done.model, done.scale, done.media_computed) == ("mine", MODEL, "cosine", 1)
-    assert "no calibration" in done.warnings[0]
+    assert "is not calibrated in" in done.warnings[0]
     rows = lake.table("tags").to_pylist()
     assert [(r["scope"], r["start_seconds"]) for r in rows] == [("file", 0.0), ("shot", 0.0), ("shot", 3.0)]
     assert rows[0]["share_of_time"] == pytest.approx(0.5) and rows[1]["share_of_time"] is None

@@ -6,6 +6,7 @@ A model is chosen by its address, which may stand wherever an analyzer's name ma
     open_clip:ViT-B-32/@my/checkpoint.safetensors     the same architecture with weights of your own
     open_clip:@my/checkpoint.safetensors              with open_clip_config.json beside the checkpoint
     open_clip:ViT-B-32/openai?precision=bf16&fps=2    with settings
+    open_clip:ViT-B-16-SigLIP/webli?text=FOLDER       with the files of its tokenizer and text tower (transformers)
 
 Every model is an analyzer of its own name, so that a new one is added beside the old; model, precision, sampling and
 preprocessing are in its parameters, and the checksum of its weights in every row.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import torch
 from torch import Tensor
@@ -43,8 +44,8 @@ from mediaml.nets.open_clip_net import (
     architecture,
     build,
     matching_architectures,
-    tokenizer,
 )
+from mediaml.nets.open_clip_text import tokenizer
 from mediaml.spec import Column, Fit, Need, Spec, Table, View
 from mediaml.weights.open_clip_models import split_reference
 
@@ -86,31 +87,33 @@ def parse(address: str) -> Choice:
     Raises UnknownName (model, tag or setting, with near matches), InvalidValue, WeightsAbsent (no such file).
     """
     body, _, query = address.removeprefix(SCHEME).partition("?")
-    precision, fps = _settings(address, query)
+    precision, fps, text = _settings(address, query)
     model, at, file = body.partition("@")
     model = model.strip("/")
     if at:
         path = Path(file).expanduser().absolute()
         weight = f"@{path}"
         sha256 = weights.describe(weight).sha256  # raises where there is no such file
-        arch = architecture(model or _beside(path))
+        arch = architecture(model or _beside(path), text_folder=text)
         label = model or printable(path.parent.name) or "own"
         space = f"{SCHEME}{label}/@{sha256[:12]}"
         whole = f"{SCHEME}{model}/@{path}" if model else f"{SCHEME}@{path}"
     else:
         weight = SCHEME + "/".join(split_reference(SCHEME + body))
-        arch = architecture(*split_reference(SCHEME + body))
+        arch = architecture(*split_reference(SCHEME + body), text)
         space = whole = weight
     if precision != "fp32":
         space += f"?precision={precision}"
-    return Choice(f"{whole}?precision={precision}&fps={fps:g}", arch, weight, space, precision, fps)
+    whole += f"?precision={precision}&fps={fps:g}" + (f"&text={quote(text)}" if text else "")
+    return Choice(whole, arch, weight, space, precision, fps)
 
 
-def _settings(address: str, query: str) -> tuple[Precision, float]:
+def _settings(address: str, query: str) -> tuple[Precision, float, str]:
+    """Precision, frames a second, and the folder of the text tower's files or ""."""
     given = dict(parse_qsl(query, keep_blank_values=True))
     for key in given:
-        if key not in ("precision", "fps"):
-            raise UnknownName(f"setting of {printable(address)}", key, ("precision", "fps"))
+        if key not in ("precision", "fps", "text"):
+            raise UnknownName(f"setting of {printable(address)}", key, ("precision", "fps", "text"))
     words: dict[str, Precision] = {p: p for p in PRECISIONS}
     precision = given.get("precision", "fp32")
     if precision not in words:
@@ -121,7 +124,10 @@ def _settings(address: str, query: str) -> tuple[Precision, float]:
         fps = 0.0
     if not 0 < fps <= 1000:
         raise InvalidValue(f"{printable(address)}: fps {given['fps']!r} must be a number in (0, 1000]")
-    return words[precision], fps
+    text = str(Path(given["text"]).expanduser().absolute()) if given.get("text") else ""
+    if text and not Path(text).is_dir():
+        raise InvalidValue(f"{printable(address)}: text={printable(given['text'])} is not a folder")
+    return words[precision], fps, text
 
 
 def _beside(checkpoint: Path) -> str:
