@@ -84,9 +84,10 @@ def test_repeats_drops_and_patterns() -> None:
     assert kinds(small_spans(Cadence(), panning(60, indices=film))) == ["pulldown"]
     on_twos = [i - i % 2 for i in range(60)]
     assert small_spans(Cadence(), panning(60, indices=on_twos)) == []
-    leap = [i + 3 * (i >= 30) for i in range(60)]
-    (found,) = small_spans(Cadence(), panning(60, indices=leap))
+    leaps = [i + 3 * (i >= 30) + 3 * (i >= 45) for i in range(60)]
+    (found,) = small_spans(Cadence(), panning(60, indices=leaps))
     assert found["kind"] == "dropped_frames" and found["start_seconds"] == pytest.approx(30 / 25)
+    assert small_spans(Cadence(), panning(60, indices=[i + 3 * (i >= 30) for i in range(60)])) == []
     assert small_spans(Cadence(), panning(60)) == []
 
 

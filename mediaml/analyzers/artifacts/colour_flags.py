@@ -17,6 +17,7 @@ _NAMES = {"bt709": "BT.709", "smpte170m": "BT.601", "bt470bg": "BT.601"}
 _STEP = 2  # every so many chroma samples are enough for a statistic
 _FOOT, _HEAD = (7 - 16) / 219, (249 - 16) / 219  # beyond what filters and codecs do to limited-range pictures
 _BEYOND = 0.002  # share of a picture
+_OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
 _BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
 _NEAR_BLACK, _NEAR_WHITE = (30 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
 _EXCESS = 0.004  # share of the picture out of gamut by the stated matrix
@@ -100,7 +101,8 @@ def _excess(sample: ChromaSamples, matrix: str | None) -> float:
 
 
 def _limited(track: Track) -> list[Finding]:
-    beyond = (track["foot"] >= _BEYOND) & (track["head"] >= _BEYOND)
+    foot, head = track["foot"] >= _BEYOND, track["head"] >= _BEYOND
+    beyond = (foot & (track["high"] >= _OVER)) | (head & (track["low"] <= _UNDER))
     both = beyond.mean() >= _BEYOND_FRAMES
     if not both:
         return []

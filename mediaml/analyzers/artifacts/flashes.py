@@ -31,6 +31,8 @@ class Flashes(Detector):
     red flash a pair of opposing changes of more than 0.2 in u'v', one to and one from a saturated red (WCAG 2.2). The changes
     are found in each of 32x18 cells of the picture, from extreme to extreme; cells that change in the same direction
     within 0.07 s make up one transition where they cover a quarter of the picture. HDR is judged as tone-mapped for SDR.
+    The area is BT.1702's. WCAG's own, a quarter of any 10 degrees of the field of view (341x256 of 1024x768 pixels), is smaller
+    where the picture fills the screen: what passes here can still fail WCAG. Regular patterns of stripes are not judged.
 
     kinds     "flashes", "red_flashes": from the first transition of a second that holds more than three flashes to the last
     severity  0.5 at the limit, 1 from ten flashes a second on; red 0.2 more
