@@ -5,11 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.faults.sources import FPS, Camera, Clip, Photograph, Picture, Sources, Split
+from benchmarks.faults.sources import FPS, Camera, Clip, Photograph, Picture, Sources, Split, size_of
 
 SIZE = (320, 180)
 SHOTS = 60  # a programme: about six minutes
@@ -17,6 +19,8 @@ SHOT_SECONDS = (3.0, 9.0)
 DISSOLVE_SHARE, DISSOLVE_SECONDS = 0.25, (0.4, 1.2)
 _TRIPOD_SHARE = 0.15
 _PACE, _SEEN = (0.25, 3.0), (0.45, 0.9)
+_LEAST_SHRUNK = 0.75  # a photograph is made at least this much smaller, so that JPEG's own faults are gone
+_BURNT_SHARE = 0.05  # photographs with more than this burnt out show a fault themselves, and are left out
 _APART = 4000  # frames of a camera path that a shot's first one is drawn from
 
 
@@ -57,18 +61,26 @@ class Programme(Clip):
         return np.asarray(cv2.addWeighted(pictures[0], 1 - share, pictures[1], share, 0), np.uint8)
 
 
+@cache
+def _burnt(path: Path) -> float:
+    """Share of a photograph that is burnt out."""
+    grey = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_4)
+    return 1.0 if grey is None else float((grey >= 248).mean())
+
+
 def programmes(sources: Sources, split: Split, seconds: float) -> Iterator[Programme]:
     """Programmes of this split's photographs until they last so long; each round over them looks from other places."""
-    paths = sources.pictures(split)
+    paths = [p for p in sources.pictures(split) if _burnt(p) <= _BURNT_SHARE]
     rng = np.random.default_rng(1 if split == "tuning" else 2)
     at, lasted = 0, 0.0
     while lasted < seconds:
         clips: list[Clip] = []
         for i in range(at, at + SHOTS):
             pace = 0.0 if rng.random() < _TRIPOD_SHARE else float(np.exp(rng.uniform(*np.log(_PACE))))
-            camera = Camera(pace, float(rng.uniform(*_SEEN)), bool(rng.random() < 0.5))
-            noise = float(rng.choice([0.0, 0.5, 1.0]))
-            clips.append(Photograph(paths[i % len(paths)], *SIZE, noise, camera, keep=False))
+            path = paths[i % len(paths)]
+            seen = float(rng.uniform(max(_SEEN[0], SIZE[0] / _LEAST_SHRUNK / max(size_of(path))), _SEEN[1]))
+            camera = Camera(pace, seen, bool(rng.random() < 0.5))
+            clips.append(Photograph(path, *SIZE, float(rng.choice([0.0, 0.6, 1.0])), camera, keep=False))
         programme = Programme(f"{split} {at // SHOTS}", clips)
         yield programme
         at, lasted = at + SHOTS, lasted + programme.frames / FPS

@@ -116,7 +116,7 @@ class Photograph(Clip):
         width: int = 432,
         height: int = 240,
         noise: float = 0.7,
-        camera: Camera = Camera(),  # noqa: B008
+        camera: Camera = Camera(),
         keep: bool = True,
     ) -> None:
         self.name, self.path, self.width, self.height, self._noise = path.stem, path, width, height, noise
@@ -214,9 +214,9 @@ class Sources:
         return joined
 
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
-        """Photographs under a moving camera: those with an even place in the listing tune, and the first two of the others."""
+        """Photographs under a moving camera: those with an even place in the listing, and two others, tune."""
         listing = sorted((self.data / "img-det").rglob("*.jpg"))
-        large = [p for p in listing if min(_size(p)) >= 375 and max(_size(p)) >= 540]
+        large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
         chosen = large[::2] + large[1:4:2] if split == "tuning" else large[5::2]
         return [Photograph(p, 432, 240, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
 
@@ -230,12 +230,12 @@ class Sources:
         """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""
         paths = [c.path for c in self.photographs(split) + self.wallpapers(split) if isinstance(c, Photograph)]
         tags = sorted((self.data / "img-tag").rglob("*.JPEG"))[0 if split == "tuning" else 1 :: 2]
-        paths += [p for p in tags if min(_size(p)) >= 320 and max(_size(p)) >= 450]
+        paths += [p for p in tags if min(size_of(p)) >= 320 and max(size_of(p)) >= 450]
         return sorted(paths, key=lambda p: zlib.crc32(p.name.encode()))
 
 
 @lru_cache(maxsize=1024)
-def _size(path: Path) -> tuple[int, int]:
+def size_of(path: Path) -> tuple[int, int]:
     from PIL import Image
 
     with Image.open(path) as image:

@@ -32,7 +32,10 @@ def is_burnt(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
 
 
 def is_saturated(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
-    """Read as BT.709, three in a hundred samples have no red, green or blue, and more than half of another."""
+    """Read as BT.709, three in a hundred samples are saturated and have no green, or all of it.
+
+    Read as BT.601, such samples leave R'G'B'; reds, blues and yellows with some green in them only change.
+    """
     return float(np.median([_saturated(p) for p in pictures])) >= _SATURATED_SHARE
 
 
@@ -44,7 +47,8 @@ def _saturated(picture: Picture) -> float:
     red, blue = y + 1.5748 * cr, y + 1.8556 * cb
     green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
     rgb: NDArray[np.float32] = np.stack([red, green, blue])
-    return float(((rgb.min(axis=0) <= 0.015) & (rgb.max(axis=0) >= 0.5)).mean())
+    saturated = rgb.max(axis=0) - rgb.min(axis=0) >= 0.5
+    return float((saturated & ((green <= 0.015) | (green >= 0.985))).mean())
 
 
 def moves(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001

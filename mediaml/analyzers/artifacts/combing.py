@@ -22,7 +22,7 @@ _MINIMUM_SECONDS = 1.0  # two combed samples
 
 
 class Combing(Detector):
-    """A 16x16 block is combed where neighbouring lines, of different fields, differ by 1.2 times as much as lines of one field.
+    """A 16x16 block is combed where neighbouring lines, of different fields, differ 1.2 times as much as lines of one field.
 
     Progressive pictures, however detailed, change more over two lines than over one; only stripes of two lines look alike.
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
@@ -97,7 +97,7 @@ def _comb(track: Track, first: int, stop: int, share: NDArray[np.float64], flagg
     combed = float(np.mean(share >= _COMBED))
     told = "the stream is flagged interlaced" if flagged else "the stream is not flagged interlaced"
     size, often = 100 * share[worst], 100 * combed
-    message = f"combed pictures: lines of two instants on {size:.1f} % of the picture, in {often:.0f} % of the samples; {told}"
+    message = f"combed pictures: fields differ on {size:.1f} % of the picture, in {often:.0f} % of the samples; {told}"
     severity = 0.3 + 0.7 * ramp(float(share[worst]), _COMBED, 0.1)
     confidence = 0.6 + 0.4 * ramp(float(share[worst]), _COMBED, 3 * _COMBED)
     return Finding(

@@ -19,7 +19,7 @@ _CALM = 0.12  # of the rise: wave that the surface may have by itself
 _LINE = 0.35  # of the rise: what leaves the surface further is another line, not a wave
 _EDGES = 1500  # looked at in each direction
 _LEAST_EDGES = 40
-_RINGS = 0.09  # of the rise
+_RINGS = 0.12  # of the rise: textured pictures reach 0.11
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 0.9  # two samples
 
@@ -29,7 +29,7 @@ class Ringing(Detector):
 
     The swing is the total variation over 7 px less the net change, so that a soft but smooth slope has none; the measure is
     the median over strong edges with a calm surface on that side. Native luma, twice a second.
-    severity  0.3 at 9 % of the edge to 1 at half of it
+    severity  0.3 at 12 % of the edge to 1 at half of it
     """
 
     spec = Spec(
