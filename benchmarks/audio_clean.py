@@ -8,6 +8,7 @@ its samples, and samplers do leave offsets: `confirmed` measures each such findi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -54,16 +55,16 @@ def recordings(half: Split) -> Iterator[tuple[str, Sound]]:
 
 def excerpts(half: Split, seconds: float) -> Iterator[tuple[str, Sound]]:
     """(name, two channels at -26 dBFS or less) for making faults in: eight pieces of music, one on hold, three of prompts."""
-    music = [
-        *chosen(debian_media.fetch(debian_media.MUSIC), half)[:8],
-        *chosen(debian_media.fetch(debian_media.ON_HOLD), half)[:1],
-    ]
     start, length = _START_SECONDS * RATE, round(seconds * RATE)
-    made = [(path.stem, as_it_is(path)[:, start : start + length]) for path in music]
-    prompts = [p for p in chosen(debian_media.fetch(debian_media.PROMPTS), half) if p.stat().st_size > 50_000]
+    made: list[tuple[str, Sound]] = []
+    for package, count in ((debian_media.MUSIC, 8), (debian_media.ON_HOLD, 1)):
+        pieces = ((p.stem, as_it_is(p)) for p in chosen(debian_media.fetch(package), half))
+        long = ((name, sound[:, start : start + length]) for name, sound in pieces if sound.shape[1] > start + length)
+        made += islice(long, count)
+    prompts = sorted(chosen(debian_media.fetch(debian_media.PROMPTS), half), key=lambda p: -p.stat().st_size)[:24]
     for first in range(0, 24, 8):
-        said = np.concatenate([as_it_is(p) for p in prompts[first : first + 8]], axis=1)[:, :length]
-        made.append((f"prompts {first}", said))
+        said = np.concatenate([as_it_is(p) for p in prompts[first : first + 8]], axis=1)
+        made.append((f"prompts {first}", said[:, :length]))
     for name, sound in made:
         both = sound if sound.shape[0] == 2 else material.stereo(sound[0])
         gain = 10 ** (-26 / 20) / max(float(np.sqrt(np.mean(both**2, dtype=np.float64))), 1e-9)

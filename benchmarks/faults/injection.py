@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.faults.sources import FPS, Clip, Picture
 
 SEVERITIES = ("mild", "middle", "strong")
-LEAD_SECONDS = 2.4  # clean pictures before each fault and after the last
+LEAD_SECONDS = 1.6  # clean pictures before each fault and after the last
 
 
 @dataclass(frozen=True, slots=True)

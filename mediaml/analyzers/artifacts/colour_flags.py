@@ -32,8 +32,8 @@ class ColourFlags(Detector):
 
     kinds "wrong_range": flagged limited, yet a quarter of the pictures use the foot below 7 and go beyond white, or the head
           above 249 of 255 and go below black; or flagged full, yet black lies near 16 and white near 235 throughout.
-          "wrong_matrix": by the stated one of BT.601 and BT.709 saturated colours leave the R'G'B' cube, by the other one they
-          do not; needs saturated colours.
+          "wrong_matrix": saturated colours leave the R'G'B' cube by the stated one of BT.601 and BT.709 but not by the
+          other one; needs saturated colours.
           "inconsistent_flags": PQ or HLG with 8 bits or BT.709 primaries, BT.2020 primaries with an older matrix
     severity  0.7, 0.5, 0.5
     """
