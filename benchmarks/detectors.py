@@ -1,14 +1,14 @@
 """Video fault detectors: event F1 by fault and severity on held-out sources, false alarms on clean material, speed at 1080p.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.detectors                       # everything; some twenty minutes of CPU
-    OMP_NUM_THREADS=1 python -m benchmarks.detectors --only freeze,flashes --films 2 --photographs 2 --alarms 0
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors                       # F1 and speed; some twenty minutes of CPU
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors --clean 2             # two hours of clean programmes; ten minutes
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors --only freeze,flashes --films 2 --photographs 2
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --split tuning        # the sources that thresholds were chosen on
 
 Each faulty file holds one kind of fault at three severities, at known times, in an x264 encode at CRF 18. The matching
 rule is in benchmarks/faults/matching.py: temporal IoU >= 0.5 of spans widened by a quarter of a second. F1 counts the false
-findings of the same kinds in the same files, at every severity in full. Clean material: real clips as they are, and held-out
-photographs under a moving camera at CRF 23. An alarm that names what a real clip truly shows (`TRUE_FINDINGS`, each
-looked at) is none.
+findings of the same kinds in the same files. A fault that cannot be seen in a clip (benchmarks/faults/visible.py: a wrong
+matrix without saturated colours) is not made in it. Clean material: benchmarks/faults/clean.py.
 """
 
 from __future__ import annotations
@@ -17,27 +17,23 @@ import argparse
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import torch
 
+from benchmarks.faults.clean import false_alarms
 from benchmarks.faults.colour import to_rgb, to_yuv
-from benchmarks.faults.injection import SEVERITIES, Fault, write_faulty, write_file
-from benchmarks.faults.matching import Found, Score, match
+from benchmarks.faults.injection import SEVERITIES, Fault, can_be_seen, write_faulty, write_file
+from benchmarks.faults.matching import Score, false_at, match
 from benchmarks.faults.pictorial import PICTORIAL
 from benchmarks.faults.sources import FPS, Clip, Picture, Sources
 from benchmarks.faults.temporal import TEMPORAL
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer, select
-from mediaml.errors import MediaError
 
 FAULTS = (*TEMPORAL, *PICTORIAL)
-INFORMATIVE = {"still_picture", "interlaced"}  # kinds that state a fact, not a fault
-CLEAN_SECONDS = 12
-TRUE_FINDINGS: dict[str, set[str]] = {}
 SPEED_SECONDS = 8
 
 
@@ -46,117 +42,48 @@ def detectors() -> list[Analyzer]:
     return [c() for c in select(["artifacts"]) if c.spec.kinds and c.spec.need is not None and not c.spec.need.is_audio]
 
 
-def score(fault: Fault, clips: Iterable[Clip], folder: Path, *, verbose: bool) -> dict[str, Score]:
-    """Severity -> counts over all clips."""
+def score(fault: Fault, clip: Clip, folder: Path, scores: dict[str, Score], *, verbose: bool) -> None:
+    """Adds one clip to the counts of each severity that can be seen in it."""
     analyzer = next(a for a in detectors() if a.spec.name == fault.analyzer)
-    scores = {s: Score() for s in SEVERITIES}
-    for clip in clips:
-        for severities in [SEVERITIES] if fault.seconds else [(s,) for s in SEVERITIES]:
-            path = folder / "faulty.mp4"
-            events = write_faulty(path, clip, fault, severities)
-            found = [f for f in watch(path, [analyzer])[0][fault.analyzer] if f.kind in fault.kinds]
-            met, extra = match(events, found)
-            for i, event in enumerate(events):
-                scores[event.severity].hits += i in met
-                scores[event.severity].misses += i not in met
-                if verbose and i not in met:
-                    print(
-                        f"    missed: {fault.name}, {clip.name}, {event.severity}, {event.start:.2f}-{event.end:.2f} s"
-                    )
-            for severity in severities:
-                scores[severity].false_alarms += len(extra)
+    visible = {s for s in SEVERITIES if can_be_seen(fault, clip, s)}
+    for severities in [SEVERITIES] if fault.seconds else [(s,) for s in SEVERITIES]:
+        if not visible & set(severities):
+            continue
+        path = folder / "faulty.mp4"
+        events = write_faulty(path, clip, fault, severities)
+        found = [f for f in watch(path, [analyzer])[0][fault.analyzer] if f.kind in fault.kinds]
+        met, extra = match(events, found)
+        for i, event in enumerate(events):
+            if event.severity not in visible:
+                continue
+            scores[event.severity].hits += i in met
+            scores[event.severity].misses += i not in met
+            if verbose and i not in met:
+                print(f"    missed: {fault.name}, {clip.name}, {event.severity}, {event.start:.2f}-{event.end:.2f} s")
+        for k in extra:
+            for severity in false_at(found[k], events) & visible:
+                scores[severity].false_alarms += 1
             if verbose:
-                for k in extra:
-                    print(f"    false: {clip.name}, {found[k].start:.2f}-{found[k].end:.2f} s, {found[k].message}")
-    return scores
+                where = "/".join(sorted(false_at(found[k], events)))
+                print(
+                    f"    false ({where}): {clip.name}, {found[k].start:.2f}-{found[k].end:.2f} s, {found[k].message}"
+                )
 
 
 def f1_table(faults: Sequence[Fault], clips: Sequence[Clip], folder: Path, *, verbose: bool) -> None:
     print(
-        "\n| fault | detector | F1 mild | F1 middle | F1 strong | events found (mild, middle, strong) | false | sources |"
+        "\n| fault | detector | F1 mild | F1 middle | F1 strong | events found (mild, middle, strong) | false (the same) |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|", flush=True)
     for fault in faults:
-        chosen = [c for c in clips if not fault.needs & c.lacks]
-        scores = score(fault, chosen, folder, verbose=verbose)
-        f1 = " | ".join(f"{scores[s].f1:.3f}" for s in SEVERITIES)
-        counts = ", ".join(f"{scores[s].hits}/{scores[s].hits + scores[s].misses}" for s in SEVERITIES)
-        false = max(scores[s].false_alarms for s in SEVERITIES)
-        print(f"| {fault.name} | {fault.analyzer} | {f1} | {counts} | {false} | {len(chosen)} |", flush=True)
-
-
-def clean_files(data: Path) -> list[Path]:
-    """Every real clip of the shared data that decodes and is no test pattern."""
-    patterns = (
-        "av1_video",
-        "bt709_full_range",
-        "h264_10bits",
-        "h265_",
-        "counter",
-        "delayed_start",
-        "silent-black",
-        "invalid",
-    )
-    suffixes = (".mp4", ".mkv", ".webm", ".avi", ".ts", ".3gp")
-    found: list[Path] = []
-    for group in ("media-edge", "video", "shots"):
-        found += [
-            p for p in sorted((data / group).rglob("*")) if p.suffix in suffixes and not p.name.startswith(patterns)
-        ]
-    return found
-
-
-class Alarms:
-    """False alarms over clean material."""
-
-    def __init__(self, verbose: bool) -> None:
-        self.seconds = self.distinct = 0.0
-        self.kinds: Counter[str] = Counter()
-        self.true: Counter[str] = Counter()
-        self._verbose = verbose
-
-    def add(self, name: str, found: dict[str, list[Found]], seconds: float, *, distinct: bool = True) -> None:
-        self.seconds += seconds
-        self.distinct += seconds if distinct else 0.0
-        for finding in (f for spans in found.values() for f in spans if f.kind not in INFORMATIVE):
-            if finding.kind in TRUE_FINDINGS.get(name, ()):
-                self.true[finding.kind] += 1
-                continue
-            self.kinds[finding.kind] += 1
-            if self._verbose:
-                print(
-                    f"    alarm: {name}, {finding.start:.2f}-{finding.end:.2f} s, {finding.kind}: {finding.message}",
-                    flush=True,
-                )
-
-    def report(self, what: str) -> None:
-        hours = self.seconds / 3600
-        print(f"\n{what}: {self.seconds / 60:.1f} minutes ({hours:.2f} h), {self.distinct / 60:.1f} of them distinct")
-        print(f"false alarms of all detectors: {sum(self.kinds.values())}; by kind: {dict(self.kinds) or 'none'}")
-        if self.true:
-            print(f"findings that are true of these clips: {dict(self.true)}")
-
-
-def false_alarms(sources: Sources, photographs: int, folder: Path, *, verbose: bool) -> None:
-    real, moving = Alarms(verbose), Alarms(verbose)
-    seen: set[str] = set()
-    for path in clean_files(sources.data):
-        try:
-            found, outcome = watch(path, detectors())
-        except MediaError as error:
-            print(f"    not counted: {error}")
-            continue
-        title = path.stem.split("_")[0]
-        real.add(path.name, found, outcome.media.duration_seconds or 0.0, distinct=title not in seen)
-        seen.add(title)
-    real.report("real clips, as they are")
-    held_out = sources.photographs("held out")
-    clips: list[Clip] = [*held_out, *sources.more_photographs()][:photographs]
-    for clip in clips:
-        path = folder / "clean.mp4"
-        write_file(path, clip.frame, CLEAN_SECONDS * FPS, crf=23)
-        moving.add(clip.name, watch(path, detectors())[0], CLEAN_SECONDS)
-    moving.report("photographs under a moving camera")
+        of = {s: Score() for s in SEVERITIES}
+        for clip in clips:
+            if not fault.needs & clip.lacks:
+                score(fault, clip, folder, of, verbose=verbose)
+        f1 = " | ".join(f"{of[s].f1:.3f}" for s in SEVERITIES)
+        counts = ", ".join(f"{of[s].hits}/{of[s].hits + of[s].misses}" for s in SEVERITIES)
+        false = ", ".join(str(of[s].false_alarms) for s in SEVERITIES)
+        print(f"| {fault.name} | {fault.analyzer} | {f1} | {counts} | {false} |", flush=True)
 
 
 def speed(sources: Sources, folder: Path) -> None:
@@ -191,13 +118,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDIAML_SHARED_DATA", "../shared/data")))
     parser.add_argument("--split", choices=["tuning", "held out"], default="held out")
     parser.add_argument("--only", default="", help="names of faults, comma-separated")
-    parser.add_argument("--films", type=int, default=6, help="real clips to inject faults into")
-    parser.add_argument(
-        "--photographs", type=int, default=5, help="photographs under a moving camera to inject faults into"
-    )
-    parser.add_argument(
-        "--alarms", type=int, default=150, help="photographs to count false alarms on, 12 s each; 0 for none"
-    )
+    parser.add_argument("--films", type=int, default=99, help="real clips to inject faults into")
+    parser.add_argument("--photographs", type=int, default=4, help="photographs under a moving camera")
+    parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
+    parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
     asked = parser.parse_args()
@@ -206,14 +131,19 @@ def main() -> None:
     sources = Sources(asked.data)
     wanted = [n.strip() for n in asked.only.split(",") if n.strip()]
     faults = [f for f in FAULTS if not wanted or f.name in wanted]
-    clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
+    faults.sort(key=lambda f: wanted.index(f.name) if wanted else 0)
     with tempfile.TemporaryDirectory(prefix="mediaml-detectors-") as folder:
+        if asked.clean is not None:
+            kept = asked.keep or Path(folder)
+            kept.mkdir(parents=True, exist_ok=True)
+            return false_alarms(sources, asked.split, asked.clean, kept, detectors(), verbose=asked.verbose)
+        clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
+        clips += sources.wallpapers(asked.split, asked.wallpapers)
         if clips:
             f1_table(faults, clips, Path(folder), verbose=asked.verbose)
-        if asked.alarms:
-            false_alarms(sources, asked.alarms, Path(folder), verbose=asked.verbose)
         if not asked.no_speed:
             speed(sources, Path(folder))
+    return None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.faults.sources import FPS, Clip, Picture
 
 SEVERITIES = ("mild", "middle", "strong")
-LEAD_SECONDS = 2.4  # clean pictures before each fault and after the last
+LEAD_SECONDS = 1.6  # clean pictures before each fault and after the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Spot:
 
 Paint = Callable[[Clip, int, float, Spot], Picture]
 """(clip, frame of the file, index in the clip, spot) -> the faulty picture."""
+_LOOKED_AT = range(5, 125, 24)  # frames of a clip that `Fault.shows` looks at
 
 
 def untouched(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: ARG001
@@ -64,6 +65,7 @@ class Fault:
     late       spot -> frames by which timestamps jump at its first frame, for the rest of the file
     tags       fields of the codec context for each severity: colour flags
     needs      what a clip must not lack for the fault to show: see `Clip.lacks`
+    shows      (clip, some faulty pictures) -> whether the fault can be seen in this clip; None: always
     """
 
     name: str
@@ -76,6 +78,14 @@ class Fault:
     late: Callable[[Spot], int] | None = None
     tags: tuple[dict[str, int], ...] = field(default=({}, {}, {}))
     needs: frozenset[str] = frozenset()
+    shows: Callable[[Clip, list[Picture]], bool] | None = None
+
+
+def can_be_seen(fault: Fault, clip: Clip, severity: str) -> bool:
+    if fault.shows is None:
+        return True
+    spot = Spot(0, 1, severity)
+    return fault.shows(clip, [fault.paint(clip, i, i, spot) for i in _LOOKED_AT])
 
 
 def spots(fault: Fault, severities: Sequence[str] = SEVERITIES, lead: float = LEAD_SECONDS) -> tuple[list[Spot], int]:
@@ -131,12 +141,13 @@ def write_file(
     *,
     pts: Sequence[int] | None = None,
     crf: int = 18,
+    preset: str = "veryfast",
     tags: dict[str, int] | None = None,
 ) -> None:
     """An H.264 file at FPS of `draw(0)`, `draw(1)`, ...; `pts` in frames."""
     rate = Fraction(FPS)
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+        stream = out.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
         first = draw(0)
         stream.height, stream.width, stream.pix_fmt = first.shape[0] * 2 // 3, first.shape[1], "yuv420p"
         context = stream.codec_context

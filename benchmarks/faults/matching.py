@@ -2,7 +2,8 @@
 
 Rule: an event and a finding of one of its kinds match where their overlap is at least half of their union (temporal IoU >=
 0.5), both widened by a quarter of a second at each end, for detectors of fine detail look twice a second. Each finding
-matches at most one event and each event one finding, best overlap first. What matches no event is a false alarm.
+matches at most one event and each event one finding, best overlap first. What matches no event is a false alarm: at the
+severity of the event that at least half of it lies in (the event found in part), else at every severity of the file.
 """
 
 from __future__ import annotations
@@ -66,3 +67,14 @@ def match(events: Sequence[Event], found: Sequence[Found]) -> tuple[dict[int, in
             met[i] = k
             taken.add(k)
     return met, [k for k in range(len(found)) if k not in taken]
+
+
+def false_at(extra: Found, events: Sequence[Event]) -> set[str]:
+    """The severities that a finding without an event counts against."""
+    inside = [
+        e.severity
+        for e in events
+        if min(e.end, extra.end) + WIDENED_SECONDS - max(e.start, extra.start) + WIDENED_SECONDS
+        >= LEAST_OVERLAP * (extra.end - extra.start + 2 * WIDENED_SECONDS)
+    ]
+    return set(inside[:1]) or {e.severity for e in events}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.faults.colour import chroma, luma, to_rgb, to_yuv
 from benchmarks.faults.injection import Fault, Spot
 from benchmarks.faults.sources import Clip, Picture
+from benchmarks.faults.visible import is_burnt, is_saturated, uses_both_ends
 
 _JPEG_QUALITY = (16, 9, 4)
 _BLUR_SIGMA = (1.5, 2.5, 4.5)  # px
@@ -168,14 +169,24 @@ PICTORIAL = (
     Fault("blur", "blur", ("blur",), _LONG, _blur),
     Fault("noise", "noise", ("noise",), _LONG, _noise),
     Fault("ringing", "ringing", ("ringing",), _LONG, _rings),
-    Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over),
+    Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over, shows=is_burnt),
     Fault("under-exposure", "exposure", ("under_exposed",), _LONG, _under),
     Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL),
     Fault("clipped luma", "signal_levels", ("clipped_luma",), _LONG, _super_white, needs=_LEGAL),
     Fault("colour bars", "leader", ("colour_bars",), (1.0, 2.0, 2.5), _colour_bars),
     Fault("slate", "leader", ("slate",), (1.6, 2.0, 2.5), _slate),
-    Fault("wrong matrix", "colour_flags", ("wrong_matrix",), None, _other_matrix, needs=_LEGAL),
-    Fault("full range in limited", "colour_flags", ("wrong_range",), None, _full_range, needs=_LEGAL),
-    Fault("limited range in full", "colour_flags", ("wrong_range",), None, tags=(_FULL, _FULL, _FULL), needs=_LEGAL),
+    Fault("wrong matrix", "colour_flags", ("wrong_matrix",), None, _other_matrix, needs=_LEGAL, shows=is_saturated),
+    Fault(
+        "full range in limited", "colour_flags", ("wrong_range",), None, _full_range, needs=_LEGAL, shows=uses_both_ends
+    ),
+    Fault(
+        "limited range in full",
+        "colour_flags",
+        ("wrong_range",),
+        None,
+        tags=(_FULL, _FULL, _FULL),
+        needs=_LEGAL,
+        shows=uses_both_ends,
+    ),
     Fault("upscaled", "upscaled", ("upscaled",), None, _enlarged),
 )

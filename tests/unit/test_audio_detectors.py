@@ -87,6 +87,14 @@ def test_a_fade_is_no_dropout() -> None:
     assert spans(analyzed(Dropouts(), samples * np.clip(bend - 1, 0, 1).astype(np.float32) ** 3)) == []
 
 
+def test_a_note_that_dies_away_before_a_loud_one_is_no_dropout() -> None:
+    samples = noise(3.0, level=0.3)
+    gap = slice(round(1.5 * RATE), round(1.6 * RATE))
+    samples[:, : gap.start] *= 0.02
+    samples[:, gap] = 0
+    assert spans(analyzed(Dropouts(), samples)) == []
+
+
 def test_single_wild_sample_is_a_click() -> None:
     t = np.arange(4 * RATE) / RATE
     samples = np.stack([0.2 * np.sin(2 * np.pi * 440 * t), 0.2 * np.sin(2 * np.pi * 660 * t)]) + noise(4.0, level=1e-3)

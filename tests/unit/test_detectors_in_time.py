@@ -12,6 +12,7 @@ from mediaml.analyzers.artifacts.exposure import Exposure
 from mediaml.analyzers.artifacts.freeze import Freeze
 from mediaml.analyzers.artifacts.leader import Leader
 from mediaml.analyzers.artifacts.letterbox import Letterbox
+from mediaml.analyzers.artifacts.motion_jumps import leaps_everywhere
 from mediaml.analyzers.artifacts.timing import Timing
 from tests.detecting import kinds, panning, small_spans
 
@@ -84,15 +85,25 @@ def test_repeats_drops_and_patterns() -> None:
     assert kinds(small_spans(Cadence(), panning(60, indices=film))) == ["pulldown"]
     on_twos = [i - i % 2 for i in range(60)]
     assert small_spans(Cadence(), panning(60, indices=on_twos)) == []
-    leap = [i + 3 * (i >= 30) for i in range(60)]
-    (found,) = small_spans(Cadence(), panning(60, indices=leap))
+    leaps = [i + 3 * (i >= 30) + 3 * (i >= 45) for i in range(60)]
+    (found,) = small_spans(Cadence(), panning(60, indices=leaps))
     assert found["kind"] == "dropped_frames" and found["start_seconds"] == pytest.approx(30 / 25)
+    assert small_spans(Cadence(), panning(60, indices=[i + 3 * (i >= 30) for i in range(60)])) == []
     assert small_spans(Cadence(), panning(60)) == []
 
 
 def test_a_cut_is_no_leap() -> None:
     cut = np.concatenate([panning(30), panning(30, seed=9)])
     assert small_spans(Cadence(), cut) == []
+
+
+def test_leaps_of_motion_too_fast_for_flow() -> None:
+    leaps = [i + 2 * (i >= 15) + 2 * (i >= 30) for i in range(45)]
+    slow = panning(1)[0, :, :, 0]
+    assert leaps_everywhere(slow, slow, slow, slow) == 0.0
+    (found,) = small_spans(Cadence(), panning(45, step=5.0, indices=leaps))
+    assert found["kind"] == "dropped_frames"
+    assert small_spans(Cadence(), panning(45, step=5.0)) == []
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])

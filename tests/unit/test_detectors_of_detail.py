@@ -91,6 +91,13 @@ def test_stripes_are_not_combs_where_they_are_few_and_fields_agree() -> None:
     assert comb_share(stripes) < 0.001
 
 
+def test_fine_texture_in_motion_is_no_comb() -> None:
+    texture = np.random.default_rng(4).integers(40, 200, (HEIGHT, WIDTH)).astype(np.uint8)
+    assert comb_share(texture) == 0
+    stripes = np.repeat(np.array([60, 60, 60, 160, 160, 160], np.uint8), WIDTH).reshape(6, WIDTH)
+    assert comb_share(np.tile(stripes, (HEIGHT // 6, 1))) == 0
+
+
 def test_an_interlaced_flag_is_told() -> None:
     media = media_info(clip(3), None)
     flagged = replace(media, video=(replace(media.video[0], field_order="tt"),))

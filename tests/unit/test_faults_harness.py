@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.colour import luma
-from benchmarks.faults.injection import Event, Spot, spots, write_faulty
-from benchmarks.faults.matching import Found, Score, match, overlap
+from benchmarks.faults.injection import Event, Spot, can_be_seen, spots, write_faulty
+from benchmarks.faults.matching import Found, Score, false_at, match, overlap
+from benchmarks.faults.pictorial import PICTORIAL
+from benchmarks.faults.programmes import Programme
 from benchmarks.faults.sources import FPS, Clip, Picture
 from benchmarks.faults.temporal import TEMPORAL
 from benchmarks.faults.watching import watch
@@ -18,7 +20,7 @@ from mediaml.analyzers.artifacts.black import Black
 from mediaml.analyzers.artifacts.timing import Timing
 from tests.detecting import scene
 
-FAULTS = {f.name: f for f in TEMPORAL}
+FAULTS = {f.name: f for f in (*TEMPORAL, *PICTORIAL)}
 
 
 class Shapes(Clip):
@@ -36,14 +38,14 @@ class Shapes(Clip):
 def test_black_is_written_where_it_is_said_and_found_there(tmp_path: Path) -> None:
     path = tmp_path / "faulty.mp4"
     events = write_faulty(path, Shapes(), FAULTS["black"], ["middle"])
-    assert [(e.start, e.end) for e in events] == [pytest.approx((2.4, 3.4))]
+    assert [(e.start, e.end) for e in events] == [pytest.approx((1.6, 2.6))]
     with av.open(str(path)) as container:
         dark = [
             i for i, f in enumerate(container.decode(video=0)) if luma(np.asarray(f.to_ndarray(), np.uint8)).mean() < 20
         ]
-    assert dark == list(range(60, 85))
+    assert dark == list(range(40, 65))
     (found,) = watch(path, [Black()])[0]["black"]
-    assert (found.start, found.end) == pytest.approx((2.4, 3.4))
+    assert (found.start, found.end) == pytest.approx((1.6, 2.6))
 
 
 def test_gaps_in_timestamps_are_written_and_found(tmp_path: Path) -> None:
@@ -80,3 +82,27 @@ def test_matching_is_one_to_one_by_overlap() -> None:
     assert overlap((0.0, 1.0), (0.5, 1.5)) == pytest.approx(1.0 / 2.0)
     assert Score(hits=9, misses=1, false_alarms=1).f1 == pytest.approx(0.9)
     assert FPS == 25
+
+
+def test_a_finding_inside_an_event_counts_against_that_severity_alone() -> None:
+    events = [Event("noise", "mild", 1.0, 4.0), Event("noise", "strong", 8.0, 11.0)]
+    inside, outside = (Found("noise", a, b, 0.5, 1.0, "") for a, b in ((2.0, 2.5), (5.0, 7.0)))
+    assert false_at(inside, events) == {"mild"}
+    assert false_at(outside, events) == {"mild", "strong"}
+
+
+def test_a_fault_is_made_only_where_it_can_be_seen() -> None:
+    shapes = Shapes()
+    assert can_be_seen(FAULTS["black"], shapes, "mild")
+    assert can_be_seen(FAULTS["combing"], shapes, "middle")
+    assert not can_be_seen(FAULTS["wrong matrix"], shapes, "strong")  # grey
+
+
+def test_a_programme_cuts_and_dissolves_between_its_clips() -> None:
+    clips = [Shapes() for _ in range(12)]
+    programme = Programme("held out 0", clips)
+    assert len(programme.shots) == 12 and programme.frames == programme.shots[-1].stop
+    assert any(s.overlap for s in programme.shots) and not programme.shots[-1].overlap
+    for shot, later in zip(programme.shots, programme.shots[1:], strict=False):
+        assert later.first == shot.stop - shot.overlap
+    assert programme.frame(programme.frames - 1).shape == (96, 96)

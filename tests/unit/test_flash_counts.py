@@ -89,3 +89,11 @@ def test_a_pan_over_fine_shapes_is_no_flash() -> None:
     from tests.detecting import panning
 
     assert small_spans(Flashes(), panning(75, step=3.0)) == []
+
+
+def test_a_texture_in_motion_is_no_flash() -> None:
+    """Bars of 16 px that move by half a period a frame: half of the cells brighten while the others darken."""
+    columns = np.arange(256)
+    pictures = [np.where((columns + 8 * i) // 16 % 2 == 0, 230, 20).astype(np.uint8) for i in range(50)]
+    rgb = np.stack([np.broadcast_to(p[None, :, None], (144, 256, 3)) for p in pictures])
+    assert small_spans(Flashes(), rgb) == []

@@ -24,7 +24,8 @@ _HELD_WINDOW = 13  # frames
 _REGULAR = 4  # repeats at equal distance that make a pattern
 _LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
 _CUT = 25.0  # levels
-_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 2.0
+_LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
+_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 1.2
 
 
 class Cadence(Detector):
@@ -78,7 +79,7 @@ class Cadence(Detector):
         lost = np.append(track["lost_before_last"][1:], 0.0)
         lost[np.append(repeated[1:], False)] = 0.0
         leaps = track.spans(lost > 0, join=_JOIN_DROPS_SECONDS, minimum=0.0)
-        return found + [_drops(track, first, stop, lost) for first, stop in leaps]
+        return found + [_drops(track, a, b, lost) for a, b in leaps if (lost[a:b] > 0).sum() >= _LEAST_LEAPS]
 
     def facts(self, track: Track) -> Mapping[str, Any]:
         change = np.nan_to_num(track["change"])

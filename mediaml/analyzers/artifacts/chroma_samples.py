@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +44,10 @@ def _signal(values: NDArray[Any]) -> Signal:
 
 
 def chroma_samples(batch: FrameBatch) -> list[ChromaSamples]:
-    """One for each frame of a batch of native planes; luma is taken at every n-th sample where chroma is coarser."""
+    """One for each frame of a batch of native planes; luma is the mean of the samples that share a chroma sample.
+
+    Point-sampled luma beside averaged chroma would leave R'G'B' at every coloured edge (EBU R 103 has signals filtered, too).
+    """
 
     def make() -> list[ChromaSamples]:
         luma, bits = coded_luma(batch)
@@ -51,8 +55,7 @@ def chroma_samples(batch: FrameBatch) -> list[ChromaSamples]:
         planes = batch.planes
         grey = planes is None or planes.u is None or planes.v is None
         size = luma.shape[2:] if grey else planes.u.shape[2:]  # type: ignore[union-attr]
-        down, across = (max(1, round(full / part)) for full, part in zip(luma.shape[2:], size, strict=True))
-        y = luma[:, 0, ::down, ::across].cpu().numpy().astype(np.float32)[:, : size[0], : size[1]]
+        y = np.stack([_at_size(picture, (int(size[1]), int(size[0]))) for picture in luma[:, 0].cpu().numpy()])
         y = (y - np.float32(codes.black)) / np.float32(codes.white - codes.black)
         if grey:
             return [ChromaSamples(picture, None, None, batch.colour.matrix) for picture in y]
@@ -66,3 +69,11 @@ def chroma_samples(batch: FrameBatch) -> list[ChromaSamples]:
         return [ChromaSamples(*parts, batch.colour.matrix) for parts in zip(y, cb, cr, strict=True)]
 
     return batch.shared("artifacts.chroma_samples", make)
+
+
+def _at_size(luma: NDArray[Any], size: tuple[int, int]) -> Signal:
+    """(H, W) codes to float32 of `size` (width, height), by area."""
+    if luma.shape == size[::-1]:
+        return luma.astype(np.float32)
+    codes = luma if luma.dtype == np.uint8 else luma.astype(np.float32)
+    return np.asarray(cv2.resize(codes, size, interpolation=cv2.INTER_AREA), np.float32)

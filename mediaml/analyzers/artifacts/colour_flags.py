@@ -17,7 +17,9 @@ _NAMES = {"bt709": "BT.709", "smpte170m": "BT.601", "bt470bg": "BT.601"}
 _STEP = 2  # every so many chroma samples are enough for a statistic
 _FOOT, _HEAD = (7 - 16) / 219, (249 - 16) / 219  # beyond what filters and codecs do to limited-range pictures
 _BEYOND = 0.002  # share of a picture
+_OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
 _BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
+_RINGING = 7.5 / 255  # beyond black and white that filters and coders leave
 _NEAR_BLACK, _NEAR_WHITE = (30 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
 _EXCESS = 0.004  # share of the picture out of gamut by the stated matrix
 _TIMES = 3.0  # as much as by the other one
@@ -28,9 +30,10 @@ _LEAST_SAMPLES = 2
 class ColourFlags(Detector):
     """One finding a file at most of each kind, over the whole file.
 
-    kinds "wrong_range": flagged limited, yet a quarter of the pictures use both the foot below 7 and the head above 249 of
-          255; or flagged full, yet black lies at 16 and white at 235 throughout. "wrong_matrix": by the stated one of BT.601
-          and BT.709 saturated colours leave the R'G'B' cube, by the other one they do not; needs saturated colours.
+    kinds "wrong_range": flagged limited, yet a quarter of the pictures use the foot below 7 and go beyond white, or the head
+          above 249 of 255 and go below black; or flagged full, yet black lies near 16 and white near 235 throughout.
+          "wrong_matrix": saturated colours leave the R'G'B' cube by the stated one of BT.601 and BT.709 but not by the
+          other one; needs saturated colours.
           "inconsistent_flags": PQ or HLG with 8 bits or BT.709 primaries, BT.2020 primaries with an older matrix
     severity  0.7, 0.5, 0.5
     """
@@ -100,7 +103,8 @@ def _excess(sample: ChromaSamples, matrix: str | None) -> float:
 
 
 def _limited(track: Track) -> list[Finding]:
-    beyond = (track["foot"] >= _BEYOND) & (track["head"] >= _BEYOND)
+    foot, head = track["foot"] >= _BEYOND, track["head"] >= _BEYOND
+    beyond = (foot & (track["high"] >= _OVER)) | (head & (track["low"] <= _UNDER))
     both = beyond.mean() >= _BEYOND_FRAMES
     if not both:
         return []
@@ -112,7 +116,7 @@ def _limited(track: Track) -> list[Finding]:
 def _full(track: Track) -> list[Finding]:
     lowest, highest = float(track["low"].min()), float(track["high"].max())
     black, white = 16 / 255, 235 / 255
-    inside = lowest >= black - 3.5 / 255 and highest <= white + 4.5 / 255
+    inside = lowest >= black - _RINGING and highest <= white + _RINGING
     if not (inside and lowest <= _NEAR_BLACK and highest >= _NEAR_WHITE):
         return []
     codes = f"{255 * lowest:.0f}..{255 * highest:.0f}"

@@ -12,28 +12,32 @@ from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec
 
-_TOOTH = 10  # levels by which each of four lines must stand out from its neighbours, in turn
-_COMBED = 0.006  # share of samples within teeth from which on a picture is combed
-_JOIN_SECONDS = 1.0  # stillness hides combs: gaps between combed pictures that still are one span
+_BLOCK = 16
+_TIMES = 1.2  # as far as lines of one field, neighbouring lines differ in a combed block
+_LEVELS = 2.5  # that neighbouring lines must differ by on average
+_FLAT = 1.0  # level: differences within a field are taken as at least this
+_COMBED = 0.007  # share of blocks from which on a picture is combed
+_JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that still are one span
 _MINIMUM_SECONDS = 1.0  # two combed samples
 
 
 class Combing(Detector):
-    """A sample is a tooth where four lines in a row alternate by at least 10 levels while lines of a field agree.
+    """A 16x16 block is combed where neighbouring lines, of different fields, differ 1.2 times as much as lines of one field.
 
-    Looked at twice a second on native luma. Fine horizontal stripes make teeth too, but rarely on 0.6 % of a picture.
-    kinds       "combing": at least two combed samples, gaps of up to 1 s closed. "interlaced": the stream says that its
+    Progressive pictures, however detailed, change more over two lines than over one; only stripes of two lines look alike.
+    Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
+    kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
                 frames hold two fields; the whole file, whether or not combs were seen
-    severity    combing: from 0.3 at 0.6 % to 1 at 5 % of the picture; interlaced: 0.3
+    severity    combing: from 0.3 at 0.7 % to 1 at 10 % of the blocks; interlaced: 0.3
     """
 
     spec = Spec(
         name="combing",
-        version=1,
+        version=2,
         summary="combs of interlaced pictures, and streams flagged interlaced",
         outputs=(
             Column(
-                "comb_share", "float32", "1", "share of native luma samples within comb teeth; null for tiny pictures",
+                "comb_share", "float32", "1", "share of combed 16x16 blocks of native luma; null for tiny pictures",
                 minimum=0, maximum=1, nullable=True,
             ),
         ),
@@ -41,7 +45,7 @@ class Combing(Detector):
         ordered=True,
         groups=("qc", "artifacts"),
         default=False,
-        cite="line alternation as in FFmpeg idet and Donald Graft's Decomb",
+        cite="differences between and within fields, as FFmpeg idet and Donald Graft's Decomb",
         cost_ms=12.0,
         kinds=("combing", "interlaced"),
     )  # fmt: skip
@@ -69,18 +73,17 @@ class Combing(Detector):
 
 
 def comb_share(luma: Bytes) -> float:
-    """Share of samples within teeth; `luma` (H, W) uint8 with at least four lines."""
-    steps = cv2.subtract(luma[1:], luma[:-1], dtype=cv2.CV_16S)  # (H - 1, W)
-    one, two, three = steps[:-2], -steps[1:-1], steps[2:]
-    least = cv2.min(cv2.min(one, two), three)
-    most = cv2.max(cv2.max(one, two), three)
-    # within a field, lines agree: two steps in turn nearly cancel
-    even = cv2.absdiff(one, two)
-    odd = cv2.absdiff(two, three)
-    uneven = cv2.max(even, odd)
-    up = (least > _TOOTH) & (uneven < least)
-    down = (most < -_TOOTH) & (uneven < -most)
-    return float((np.count_nonzero(up) + np.count_nonzero(down)) / up.size)
+    """Share of combed blocks; `luma` (H, W) uint8 with at least 18 lines and 16 columns."""
+    rows, columns = (luma.shape[0] - 2) // _BLOCK, luma.shape[1] // _BLOCK
+    height, width, size = rows * _BLOCK, columns * _BLOCK, (columns, rows)
+    near = cv2.absdiff(np.ascontiguousarray(luma[1:]), np.ascontiguousarray(luma[:-1]))
+    within = cv2.absdiff(np.ascontiguousarray(luma[2:]), np.ascontiguousarray(luma[:-2]))
+    upper, lower, field = (
+        cv2.resize(d[i : i + height, :width].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for d, i in ((near, 0), (near, 1), (within, 0))
+    )
+    between = (upper + lower) / 2
+    return float(((between > _TIMES * np.maximum(field, _FLAT)) & (between > _LEVELS)).mean())
 
 
 def _flag(track: Track, order: str) -> Finding:
@@ -94,8 +97,8 @@ def _comb(track: Track, first: int, stop: int, share: NDArray[np.float64], flagg
     combed = float(np.mean(share >= _COMBED))
     told = "the stream is flagged interlaced" if flagged else "the stream is not flagged interlaced"
     size, often = 100 * share[worst], 100 * combed
-    message = f"combed pictures: teeth on {size:.1f} % of the picture, in {often:.0f} % of the samples; {told}"
-    severity = 0.3 + 0.7 * ramp(float(share[worst]), _COMBED, 0.05)
+    message = f"combed pictures: fields differ on {size:.1f} % of the picture, in {often:.0f} % of the samples; {told}"
+    severity = 0.3 + 0.7 * ramp(float(share[worst]), _COMBED, 0.1)
     confidence = 0.6 + 0.4 * ramp(float(share[worst]), _COMBED, 3 * _COMBED)
     return Finding(
         "combing", track.start[first], track.end[stop - 1], severity, confidence, track.start[first + worst], message

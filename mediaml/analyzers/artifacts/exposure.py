@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
-from mediaml.analyzers.artifacts.small_view import SMALL, block_means, grey
+from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, block_means, grey, pictures
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
 
@@ -14,6 +15,8 @@ _WHITE = 250  # of 255: burnt out
 _BRIGHT = 180  # from here to white: the slopes around what is burnt out, which graphics on white do not have
 _OVER_SHARE, _SLOPE_SHARE = 0.2, 0.12
 _LARGE_SHARE, _LARGE_SLOPE_SHARE = 0.4, 0.05  # where much is burnt out, little slope is left
+_TINTED = (128, 245)  # least channel of a colour whose greatest one is burnt out
+_TINTED_SHARE = 0.02
 _PEAK_PERCENTILE = 99.5
 _UNDER_PEAK, _UNDER_MEAN = 90.0, 45.0  # levels that an under-exposed picture stays below
 _STRUCTURE = 6.0  # levels of spread between blocks: less is black, not under-exposed
@@ -25,7 +28,8 @@ class Exposure(Detector):
     """Judged on the luma of the 256x144 picture, 0..255.
 
     kinds     "over_exposed": at least a fifth of the picture is burnt out (250 and above), amid bright slopes (180..249 on
-              an eighth of it, or a twentieth where two fifths are burnt out), which white slides lack. "under_exposed":
+              an eighth of it, or a twentieth where two fifths are burnt out) or bright colours with one channel burnt out
+              (on a fiftieth), both of which white slides lack. "under_exposed":
               even the brightest half per cent stays below 90 and the mean below 45 for 1.5 s, yet the picture is not
               black; lamps and highlights keep night scenes out
     severity  over: by the share burnt out, 0.3 at a fifth to 1 at seven tenths; under: by the peak, 0.3 at 90 to 1 at 30
@@ -46,7 +50,7 @@ class Exposure(Detector):
         ordered=True,
         groups=("qc", "artifacts"),
         default=False,
-        cite="luma histogram with clipped highlights; terms as EBU QC 0051B",
+        cite="luma histogram with clipped highlights; limits ours",
         cost_ms=0.1,
         kinds=("over_exposed", "under_exposed"),
     )  # fmt: skip
@@ -59,6 +63,7 @@ class Exposure(Detector):
         return {
             "burnt_share": share[:, _WHITE:].sum(axis=1),
             "slope_share": share[:, _BRIGHT:_WHITE].sum(axis=1),
+            "tinted_share": tinted(pictures(batch), share[:, _WHITE:].sum(axis=1) >= _OVER_SHARE),
             "peak_luma": (below < _PEAK_PERCENTILE / 100 - 1e-9).sum(axis=1),
             "mean_luma": share @ np.arange(256),
             "spread": blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2)),
@@ -69,6 +74,7 @@ class Exposure(Detector):
         slope = track["slope_share"]
         over = (burnt >= _OVER_SHARE) & (slope >= _SLOPE_SHARE)
         over |= (burnt >= _LARGE_SHARE) & (slope >= _LARGE_SLOPE_SHARE)
+        over |= (burnt >= _OVER_SHARE) & (track["tinted_share"] >= _TINTED_SHARE)
         under = (peak <= _UNDER_PEAK) & (track["mean_luma"] <= _UNDER_MEAN) & (track["spread"] > _STRUCTURE)
         found = []
         for first, stop in track.spans(over, join=_JOIN_SECONDS, minimum=_OVER_SECONDS):
@@ -91,6 +97,16 @@ def histograms(batch: FrameBatch) -> NDArray[np.int64]:
         return np.stack([np.bincount(picture.ravel(), minlength=256) for picture in grey(batch)])
 
     return batch.shared("artifacts.small_histogram", make)
+
+
+def tinted(rgb: Bytes, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N,) share of bright colours with one channel burnt out in (N, 144, 256, 3) pictures; 0 where not wanted."""
+    found = np.zeros(len(rgb))
+    for i in np.flatnonzero(wanted):
+        red, green, blue = cv2.split(rgb[i])
+        greatest, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+        found[i] = ((greatest >= _WHITE) & (least >= _TINTED[0]) & (least < _TINTED[1])).mean()
+    return found
 
 
 def _finding(track: Track, kind: str, span: tuple[int, int], strength: tuple[float, float], message: str) -> Finding:

@@ -21,6 +21,7 @@ ALLOWED = 3  # flashes in any second
 _RED_SHARE, _RED_STEP = 0.8, 0.2  # R / (R + G + B), and distance in the CIE 1976 u'v' diagram
 _RED_FLOOR = 0.0625  # linear R under which a picture element is too dark to be a saturated red
 _CONCURRENT_SECONDS = 0.07
+_ONE_WAY = 2.5  # times the area that changes the other way meanwhile: a moving texture changes both ways at once
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
 
 
@@ -30,7 +31,10 @@ class Flashes(Detector):
     A flash is a pair of opposing changes of at least 10 % of the greatest relative luminance, the darker state below 0.80; a
     red flash a pair of opposing changes of more than 0.2 in u'v', one to and one from a saturated red (WCAG 2.2). The changes
     are found in each of 32x18 cells of the picture, from extreme to extreme; cells that change in the same direction
-    within 0.07 s make up one transition where they cover a quarter of the picture. HDR is judged as tone-mapped for SDR.
+    within 0.07 s make up one transition where they cover a quarter of the picture, and 2.5 times what changes the other way
+    (a moving texture changes both ways). HDR is judged as tone-mapped for SDR. The area is BT.1702's. WCAG's own, a quarter
+    of any 10 degrees of the field of view (341x256 of 1024x768 pixels), is smaller where the picture fills
+    the screen: what passes here can still fail WCAG. Regular stripes are not judged.
 
     kinds     "flashes", "red_flashes": from the first transition of a second that holds more than three flashes to the last
     severity  0.5 at the limit, 1 from ten flashes a second on; red 0.2 more
@@ -160,7 +164,8 @@ class Counter:
         while self._recent[0][0] < at - _CONCURRENT_SECONDS:
             self._recent.popleft()
         for direction, place in ((1, 1), (-1, 2)):
-            if self._last != direction and sum(r[place] for r in self._recent) >= AREA:
+            area, other = (sum(r[k] for r in self._recent) for k in (place, 3 - place))
+            if self._last != direction and area >= AREA and area >= _ONE_WAY * other:
                 self._last = direction
                 self._times.append(at)
                 self._recent = deque(

@@ -18,8 +18,9 @@ _FAR = (11, 18)  # px from the edge: what the surface does by itself
 _CALM = 0.12  # of the rise: wave that the surface may have by itself
 _LINE = 0.35  # of the rise: what leaves the surface further is another line, not a wave
 _EDGES = 1500  # looked at in each direction
-_LEAST_EDGES = 40
+_LEAST_EDGES = 60
 _RINGS = 0.09  # of the rise
+_WAVE = 0.09  # of the rise: swing of the mean over all edges, which texture lacks and waves have
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 0.9  # two samples
 
@@ -28,7 +29,8 @@ class Ringing(Detector):
     """How far the picture swings to and fro beside strong edges, more than it does further away, in shares of the edge.
 
     The swing is the total variation over 7 px less the net change, so that a soft but smooth slope has none; the measure is
-    the median over strong edges with a calm surface on that side. Native luma, twice a second.
+    the median over strong edges with a calm surface on that side. Waves also keep step: the mean of all edges' surroundings,
+    signed by the edge, must swing by 9 % too, which texture does not. Native luma, twice a second.
     severity  0.3 at 9 % of the edge to 1 at half of it
     """
 
@@ -53,12 +55,14 @@ class Ringing(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         luma = luma8(batch)
-        return {"ringing": np.full(len(luma), np.nan) if is_small(batch) else np.array([ringing(y) for y in luma])}
+        both = np.array([(np.nan, np.nan) if is_small(batch) else swings(y) for y in luma])
+        return {"ringing": both[:, 0], "wave": both[:, 1]}
 
     def judge(self, track: Track) -> list[Finding]:
         swing = np.nan_to_num(track["ringing"])
+        flags = (swing >= _RINGS) & (np.nan_to_num(track["wave"]) >= _WAVE)
         found = []
-        for first, stop in track.spans(swing >= _RINGS, join=_JOIN_SECONDS, minimum=_MINIMUM_SECONDS):
+        for first, stop in track.spans(flags, join=_JOIN_SECONDS, minimum=_MINIMUM_SECONDS):
             worst = first + int(swing[first:stop].argmax())
             level = float(np.median(swing[first:stop]))
             severity, sure = 0.3 + 0.7 * ramp(level, _RINGS, 0.5), 0.5 + 0.5 * ramp(level, _RINGS, 2 * _RINGS)
@@ -69,19 +73,26 @@ class Ringing(Detector):
         return found
 
 
-def ringing(luma: Bytes) -> float:
-    """The measure of (H, W) luma; NaN with fewer than forty usable edges."""
-    swings = np.concatenate([_swings(luma), _swings(turned(luma))])
-    return float(np.clip(np.median(swings), -1, 10)) if len(swings) >= _LEAST_EDGES else float("nan")
+def swings(luma: Bytes) -> tuple[float, float]:
+    """(median swing, swing of the mean) of (H, W) luma, in shares of the edge; NaN with fewer than sixty usable edges."""
+    sides = np.concatenate([_sides(luma), _sides(turned(luma))])
+    if len(sides) < _LEAST_EDGES:
+        return float("nan"), float("nan")
+    mean = sides[:, 1:].mean(axis=0)
+    wave = np.abs(np.diff(mean)).sum() - abs(mean[-1] - mean[0])
+    return float(np.clip(np.median(sides[:, 0]), -1, 10)), float(wave)
 
 
-def _swings(luma: Bytes) -> NDArray[np.float64]:
-    """The excess swing at strong edges across the rows, on each side that is calm further away."""
+def _sides(luma: Bytes) -> NDArray[np.float64]:
+    """(sides, 9) at strong edges across the rows, each side that is calm further away, in shares of the edge.
+
+    Columns: the excess swing, then how the 8 px near the edge leave what lies further away, up on the brighter side.
+    """
     rise = cv2.absdiff(np.ascontiguousarray(luma[:, 2 * _REACH :]), np.ascontiguousarray(luma[:, : -2 * _REACH]))
     margin = _FAR[1] - _REACH + 1
     inner = rise[:, margin : rise.shape[1] - margin]
     if inner.shape[1] < 1:
-        return np.zeros(0)
+        return np.zeros((0, 2 + _NEAR[1] - _NEAR[0]))
     # the middle of an edge rises more than its neighbours
     peak = (
         (inner >= _RISE)
@@ -93,17 +104,20 @@ def _swings(luma: Bytes) -> NDArray[np.float64]:
         chosen = np.linspace(0, len(rows) - 1, _EDGES).astype(int)
         rows, columns = rows[chosen], columns[chosen]
     centre, height = columns + margin + _REACH, rise[rows, columns + margin].astype(np.float64)
-    both = np.concatenate([_side(luma, rows, centre, sign) / height[:, None] for sign in (1, -1)])
-    usable = (both[:, 1] <= _CALM) & (both[:, 2] <= _LINE)
-    return both[usable, 0] - both[usable, 1]
+    return np.concatenate([_side(luma, rows, centre, height, sign) for sign in (1, -1)])
 
 
-def _side(luma: Bytes, rows: NDArray[np.intp], centre: NDArray[np.intp], sign: int) -> NDArray[np.float64]:
-    """(edges, 3) swing near the edge, swing further away, and how far what is near leaves what is further away; levels."""
+def _side(
+    luma: Bytes, rows: NDArray[np.intp], centre: NDArray[np.intp], height: NDArray[np.float64], sign: int
+) -> NDArray[np.float64]:
+    """`_sides` of one side of the edges."""
     near, far = (
-        luma[rows[:, None], centre[:, None] + sign * np.arange(first, last + 1)].astype(np.float64)
+        luma[rows[:, None], centre[:, None] + sign * np.arange(first, last + 1)] / height[:, None]
         for first, last in (_NEAR, _FAR)
     )
-    swings = [np.abs(np.diff(v, axis=1)).sum(axis=1) - np.abs(v[:, -1] - v[:, 0]) for v in (near, far)]
-    leaves = np.abs(near - far.mean(axis=1, keepdims=True)).max(axis=1)
-    return np.stack([*swings, leaves], axis=1)
+    close, away = (np.abs(np.diff(v, axis=1)).sum(axis=1) - np.abs(v[:, -1] - v[:, 0]) for v in (near, far))
+    here, there = (luma[rows, centre + s * sign * _REACH].astype(np.int16) for s in (1, -1))
+    leaves = near - far.mean(axis=1, keepdims=True)
+    usable = (away <= _CALM) & (np.abs(leaves).max(axis=1) <= _LINE)
+    signed = leaves * np.sign(here - there)[:, None]
+    return np.concatenate([(close - away)[:, None], signed], axis=1)[usable]

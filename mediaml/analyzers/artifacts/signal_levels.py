@@ -51,7 +51,7 @@ class SignalLevels(Detector):
         ordered=True,
         groups=("qc", "artifacts"),
         default=False,
-        cite="EBU R 103 version 3.0 (2020)",
+        cite="EBU R 103 version 3.0 (2020); EBU QC 0051B, video signal levels",
         cost_ms=12.0,
         kinds=("out_of_gamut", "clipped_luma"),
     )

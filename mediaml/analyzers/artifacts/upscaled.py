@@ -17,7 +17,7 @@ from mediaml.spec import Column, Spec, Table
 
 FACTORS = (1.5, 2.0, 3.0)
 _CROP = (544, 960)  # rows and columns of the picture's middle that are looked at
-_LOSS = 0.38  # of what shrinking twice as far loses: less is lost only where there was nothing to lose
+_LOSS = 0.355  # of what shrinking twice as far loses: less is lost only where there was nothing to lose
 _DETAIL = 1.0  # levels that shrinking six-fold must lose: flat pictures say nothing
 _QUANTILE = 80
 _LEAST_SAMPLES = 2
@@ -31,7 +31,7 @@ class Upscaled(Detector):
     factor that they were enlarged by (1.5, 2 and 3 are tried). Native luma, twice a second; the sharpest fifth of the samples
     decides. Pictures that were blurred have lost the same detail.
 
-    kind      "upscaled": the whole file, where the loss is under 0.38
+    kind      "upscaled": the whole file, where the loss is under 0.355
     severity  0.35 for 1.5, 0.5 for 2, 0.7 for 3
     """
 

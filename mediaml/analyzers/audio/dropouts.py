@@ -17,6 +17,7 @@ FRAMES_PER_SECOND = 1000
 _AROUND = 20  # frames before and after that say how loud it was
 _EDGE = 2  # frames next to the gap that must be about as loud
 _EDGE_DB = 12.0
+_BALANCE_DB = 16.0  # between the sides: a note that dies away before a loud onset is no dropout
 _LONGEST = 500  # frames; longer is silence
 _FULL_SEVERITY_SECONDS = 0.1
 _FLOOR = 1e-14
@@ -26,7 +27,8 @@ class Dropouts(RunAnalyzer):
     """Gaps of `minimum_ms` to 500 ms whose level lies `depth_db` below the sound on both sides, with abrupt edges.
 
     Levels are RMS over one millisecond, a channel at a time. Abrupt: within 2 ms of the gap the level is at most 12 dB below
-    its mean over the 20 ms beyond; sound that fades into a pause is not a dropout. `floor_dbfs` is the greatest level inside,
+    its mean over the 20 ms beyond, and the two sides differ by at most
+    16 dB; sound that fades into a pause is not a dropout. `floor_dbfs` is the greatest level inside,
     `sound_dbfs` the least level around.
 
     kinds   "dropout": severity is its length / 0.1 s, at most 1; channels that drop out together are one span
@@ -111,7 +113,7 @@ class Dropouts(RunAnalyzer):
         before, after = power[start - _AROUND : start].mean(), power[stop : stop + _AROUND].mean()
         side = min(before, after)
         gradual = 10 ** (-_EDGE_DB / 10)
-        if side < 10 ** (self.sound_dbfs / 10):
+        if side < 10 ** (self.sound_dbfs / 10) or max(before, after) > 10 ** (_BALANCE_DB / 10) * side:
             return 0.0
         if power[start - _EDGE : start].max() < gradual * before or power[stop : stop + _EDGE].max() < gradual * after:
             return 0.0

@@ -1,0 +1,110 @@
+"""False alarms an hour on clean pictures: programmes of photographs, and real clips as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import debian_media
+from benchmarks.faults.injection import write_file
+from benchmarks.faults.matching import Found
+from benchmarks.faults.programmes import programmes
+from benchmarks.faults.sources import FPS, Sources, Split
+from benchmarks.faults.watching import watch
+from mediaml.analyzers.base import Analyzer
+from mediaml.errors import MediaError
+
+INFORMATIVE = {"still_picture", "interlaced"}  # kinds that state a fact, not a fault
+TRUE_FINDINGS: dict[str, set[str]] = {
+    # each looked at: what these clips truly show
+    "sample.avi": {"missing_frames"},
+    "bbb_2500ms.ts": {"missing_frames"},
+    "bear-vp9.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
+    "bear-vp9-odd-dimensions.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
+    "bigbuckbunny.mp4": {"pulldown"},
+    "carphone_distorted.mp4": {"blockiness"},
+}
+_TEST_PATTERNS = (
+    "av1_video", "bt709_full_range", "h264_10bits", "h265_", "counter", "delayed_start", "silent-black", "invalid",
+    "long_180p_av1",
+)  # fmt: skip
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".ts", ".3gp")
+
+
+@dataclass(slots=True)
+class Alarms:
+    """False alarms over clean material."""
+
+    what: str
+    verbose: bool
+    seconds: float = 0.0
+    distinct: float = 0.0
+    kinds: Counter[str] = field(default_factory=Counter)
+    true: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str, found: dict[str, list[Found]], seconds: float, *, distinct: bool = True) -> None:
+        self.seconds += seconds
+        self.distinct += seconds if distinct else 0.0
+        for finding in (f for spans in found.values() for f in spans if f.kind not in INFORMATIVE):
+            if finding.kind in TRUE_FINDINGS.get(name, ()):
+                self.true[finding.kind] += 1
+                continue
+            self.kinds[finding.kind] += 1
+            if self.verbose:
+                where = f"{name}, {finding.start:.2f}-{finding.end:.2f} s"
+                print(f"    alarm: {where}, {finding.kind}, {finding.confidence:.2f}: {finding.message}", flush=True)
+
+    def report(self, every: Sequence[str]) -> None:
+        hours = self.seconds / 3600
+        print(f"\n{self.what}: {hours:.2f} h, {self.distinct / 60:.1f} minutes of them distinct")
+        print("| kind | alarms | an hour |\n|---|---|---|")
+        for kind in sorted(every, key=lambda k: -self.kinds[k]):
+            print(f"| {kind} | {self.kinds[kind]} | {self.kinds[kind] / hours:.2f} |")
+        print(f"| all | {self.kinds.total()} | {self.kinds.total() / hours:.2f} |", flush=True)
+        if self.true:
+            print(f"findings that are true of these clips, not counted: {dict(self.true)}")
+
+
+def clean_files(data: Path) -> list[Path]:
+    """Every real clip at hand that decodes and is no test pattern."""
+    found = debian_media.fetch(debian_media.VIDEO)
+    for group in ("media-edge", "video", "shots"):
+        found += [
+            p
+            for p in sorted((data / group).rglob("*"))
+            if p.suffix in _SUFFIXES and not p.name.startswith(_TEST_PATTERNS)
+        ]
+    return found
+
+
+def false_alarms(
+    sources: Sources, split: Split, hours: float, folder: Path, detectors: Sequence[Analyzer], *, verbose: bool
+) -> None:
+    """Prints alarms an hour by kind: `hours` of programmes, then the real clips."""
+    every = sorted({k for d in detectors for k in d.spec.kinds} - INFORMATIVE)
+    moving = Alarms(f"{split} photographs under a moving camera, in programmes with cuts and dissolves", verbose)
+    pictures = len(sources.pictures(split))
+    for i, programme in enumerate(programmes(sources, split, hours * 3600)):
+        path = folder / f"{programme.name.replace(' ', '_')}.mp4"
+        if not path.is_file():
+            part = path.with_suffix(".part.mp4")
+            write_file(part, programme.frame, programme.frames, crf=20, preset="superfast")
+            part.replace(path)
+        new = (i + 1) * len(programme.shots) <= pictures
+        moving.add(programme.name, watch(path, detectors)[0], programme.frames / FPS, distinct=new)
+        print(f"    {programme.name}: {moving.seconds / 3600:.2f} h, {moving.kinds.total()} alarms", flush=True)
+    moving.report(every)
+    real = Alarms("real clips, as they are", verbose)
+    seen: set[str] = set()
+    for path in clean_files(sources.data):
+        try:
+            found, outcome = watch(path, detectors)
+        except MediaError as error:
+            print(f"    not counted: {error}")
+            continue
+        title = path.stem.split("_")[0]
+        real.add(path.name, found, outcome.media.duration_seconds or 0.0, distinct=title not in seen)
+        seen.add(title)
+    real.report(every)

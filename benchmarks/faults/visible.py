@@ -1,0 +1,57 @@
+"""Whether a fault can be seen in a clip at all: a wrong flag shows on saturated colours or at both ends of the range only.
+
+Each test looks at the faulty pictures or the clip itself, never at what a detector measures.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.faults.colour import chroma, luma, to_rgb
+from benchmarks.faults.sources import Clip, Picture
+
+_BLACK, _WHITE = 24, 218  # coded luma that the darkest and brightest thousandth of a clip must reach
+_BURNT_SHARES = (0.25, 0.95)
+_SATURATED_SHARE = 0.03
+_FIELDS_DIFFER, _FIELDS_SHARE = 12, 0.01  # levels, share of the picture
+
+
+def uses_both_ends(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
+    """The clip, unspoiled, holds black and white."""
+    levels = np.concatenate([luma(clip.frame(i)).ravel()[::7] for i in range(5, 125, 24)])
+    low, high = np.percentile(levels, (0.1, 99.9))
+    return bool(low <= _BLACK and high >= _WHITE)
+
+
+def is_burnt(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
+    """Light was lost on a quarter of the picture, but not on all of it."""
+    burnt = [float((cv2.cvtColor(to_rgb(p), cv2.COLOR_RGB2GRAY) >= 250).mean()) for p in pictures]
+    return _BURNT_SHARES[0] <= float(np.median(burnt)) <= _BURNT_SHARES[1]
+
+
+def is_saturated(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
+    """Read as BT.709, three in a hundred samples are saturated and have no green, or all of it.
+
+    Read as BT.601, such samples leave R'G'B'; reds, blues and yellows with some green in them only change.
+    """
+    return float(np.median([_saturated(p) for p in pictures])) >= _SATURATED_SHARE
+
+
+def _saturated(picture: Picture) -> float:
+    height, width = luma(picture).shape
+    y = cv2.resize(luma(picture), (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+    cb, cr = ((c.astype(np.float32) - 128) / 224 for c in chroma(picture))
+    y = (y - 16) / 219
+    red, blue = y + 1.5748 * cr, y + 1.8556 * cb
+    green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
+    rgb: NDArray[np.float32] = np.stack([red, green, blue])
+    saturated = rgb.max(axis=0) - rgb.min(axis=0) >= 0.5
+    return float((saturated & ((green <= 0.015) | (green >= 0.985))).mean())
+
+
+def moves(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
+    """The clip changes from frame to frame by 12 levels or more on a hundredth of the picture."""
+    steps = [cv2.absdiff(luma(clip.frame(i + 1)), luma(clip.frame(i))) for i in range(5, 125, 24)]
+    return float(np.median([(s >= _FIELDS_DIFFER).mean() for s in steps])) >= _FIELDS_SHARE
