@@ -13,7 +13,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -93,9 +93,9 @@ def applies(name: str, height: int, width: int) -> bool:
     return name != "ssim:wang2004" or min(height, width) < 384  # larger ones are shrunk by the authors, not by skimage
 
 
-def vmaf_torch(ref: Planes, dist: Planes, bit_depth: int, *, neg: bool = False) -> Tensor:
-    """vmaf-torch's VMAF v0.6.1 (or NEG), (N,). It takes luma on 0..255, so deeper codes are divided."""
-    module = _vmaf_torch(neg)
+def vmaf_torch(ref: Planes, dist: Planes, bit_depth: int) -> Tensor:
+    """vmaf-torch's VMAF v0.6.1, (N,). It takes luma on 0..255, so deeper codes are divided."""
+    module = _vmaf_torch()
     x, y = (t.y.float() / 2 ** (bit_depth - 8) for t in (ref, dist))
     with torch.inference_mode():
         pairs = list(zip(x.split(1), y.split(1), strict=True))
@@ -104,9 +104,6 @@ def vmaf_torch(ref: Planes, dist: Planes, bit_depth: int, *, neg: bool = False) 
         return module.predict(adm, module.compute_motion2(x), vif).flatten().double()
 
 
-def _vmaf_torch(neg: bool) -> torch.nn.Module:
+def _vmaf_torch() -> torch.nn.Module:
     sys.modules.setdefault("yuvio", types.ModuleType("yuvio"))  # which only its file reader needs
-    return importlib.import_module("vmaf_torch").VMAF(NEG=neg, clip_score=True)
-
-
-VMAFS = {"vmaf-torch": partial(vmaf_torch), "vmaf-torch NEG": partial(vmaf_torch, neg=True)}
+    return importlib.import_module("vmaf_torch").VMAF(clip_score=True)

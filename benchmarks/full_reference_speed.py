@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.full_reference_material import Case, Planes, child_seconds, decode, libvmaf
-from benchmarks.full_reference_peers import VMAFS, conventions, missing
+from benchmarks.full_reference_peers import conventions, missing, vmaf_torch
 from mediaml import metrics
 from mediaml.metrics.vmaf_features import Plan, spatial
 from mediaml.metrics.vmaf_model import Feature
@@ -92,7 +92,7 @@ def of_packages(ref: Planes, dist: Planes) -> dict[str, dict[str, float]]:
                 found.setdefault(convention, {})[names[metric]] = fps(lambda peer=peer: peer(x, y), 1)
         if "vmaf_torch" not in missing():
             two = [Planes(*(t[:2] for t in p)) for p in (ref, dist)]
-            found["vmaf-torch"] = {"VMAF v0.6.1": fps(lambda: VMAFS["vmaf-torch"](*two, 8), 2, runs=2)}
+            found["vmaf-torch"] = {"VMAF v0.6.1": fps(lambda: vmaf_torch(*two, 8), 2, runs=2)}
     return found
 
 

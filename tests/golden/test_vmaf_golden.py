@@ -27,6 +27,7 @@ from mediaml.metrics import (
     vmaf_model,
 )
 from mediaml.metrics.vmaf import MODELS
+from tests.golden.fr_oracle import Oracle, made_pair
 from tests.raw_yuv import akiyo, src01, src01_planes
 
 FEATURE, SCORE = 1e-5, 1e-3
@@ -97,6 +98,21 @@ def test_vmaf_v1(shared_data: Path, models: Path) -> None:
     path = models / "vmaf_v1.0.16/vmaf_v1.0.16_3d0h.json"
     found = vmaf(ref[0], dist[0], model=path, bit_depth=10, chroma=(ref[1:], dist[1:]))
     assert found.tolist() == pytest.approx([92.207303, 88.339059, 86.194434], abs=SCORE)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_libvmaf_says_the_same_of_every_model(models: Path, tmp_path: Path, depth: int) -> None:
+    """Among them those of a greater distance, which scale chroma first, and of high frame rates, whose motion looks two
+    pictures back. libvmaf's float features are not its fixed-point ones, which ours follow."""
+    pytest.importorskip("imageio_ffmpeg")
+    files = {p.stem: p for p in sorted(models.rglob("*.json")) if "_b_" not in p.stem}
+    assert len(files) >= 15
+    ref, dist = made_pair(400, 352, depth, frames=5)
+    expected = Oracle(tmp_path).libvmaf(ref, dist, depth, "420", [], list(files))
+    for name, path in files.items():
+        found = vmaf(ref[0], dist[0], model=path, bit_depth=depth, chroma=(ref[1:], dist[1:]))
+        tolerance = 0.05 if "float" in name else 3 * SCORE  # its two implementations differ by that here
+        torch.testing.assert_close(found, expected[name], rtol=0, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_speed_of_chroma(shared_data: Path) -> None:
