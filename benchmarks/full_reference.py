@@ -1,6 +1,6 @@
 """Full-reference metrics on real encodes: accuracy against libvmaf and the packages, then frames a second, in one run.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.full_reference                  # eight frames a clip, some ten minutes of CPU; resumable
+    OMP_NUM_THREADS=1 python -m benchmarks.full_reference                  # eight frames a clip, ten minutes of CPU; resumable
     OMP_NUM_THREADS=1 python -m benchmarks.full_reference --frames 48 --clips carphone_distorted.mp4
     OMP_NUM_THREADS=1 python -m benchmarks.full_reference --only speed
 
