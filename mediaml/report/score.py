@@ -147,7 +147,9 @@ class ShotRow:
 
 
 def _shots(result: ScoreResult) -> list[ShotRow]:
-    """The shots in order; of very many those with the worst means of the first metric."""
+    """The shots in order; of very many those with the worst means of the first metric. One shot is the whole file."""
+    if len(result.shots) < 2:
+        return []
     rows = []
     for number, shot in enumerate(result.shots, 1):
         means = [shot.pooled[n].mean if n in shot.pooled else None for n in result.headline]

@@ -24,6 +24,7 @@ from mediaml.engine.run import Progress, feed_delivery
 from mediaml.engine.runner import Runner
 from mediaml.engine.score.metrics import Chosen, choose_metrics
 from mediaml.engine.score.result import ScoreResult, ShotScore, WorstFrame
+from mediaml.engine.score.shots import ShotDetector, check_detector, find_shots
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
 from mediaml.errors import AnalyzerError, NothingDecoded, UnknownName
 from mediaml.frames import FrameBatch
@@ -45,7 +46,7 @@ def score(
     align: bool = True,
     scale_to: str = "reference",
     shots: Sequence[tuple[float, float]] | None = None,
-    detect_shots: bool = False,
+    detect_shots: ShotDetector = "none",
     raw: RawFormat | None = None,
     raw_reference: RawFormat | None = None,
     device: DeviceName = "auto",
@@ -61,7 +62,8 @@ def score(
         align: False pairs frame i with frame i and looks at nothing.
         scale_to: "reference" (the distorted pictures are scaled, bicubic), "distorted" or "WIDTHxHEIGHT".
         shots: [start, end) in seconds of the distorted file, to be pooled one by one.
-        detect_shots: finds the shots of the distorted file first (decodes it once more; needs the shot detector's weights).
+        detect_shots: "fast" (picture differences) or "network" (TransNetV2, whose weights must be there) finds the shots of
+            the distorted file, which is decoded once more in small pictures for that.
         backend: "libvmaf" hands the aligned pictures to an ffmpeg that has it; columns and output are the same.
         raw, raw_reference: how to read files without a header (raw YUV).
         out: a lake into which per-frame and pooled values go.
@@ -72,6 +74,7 @@ def score(
     """
     began = time.perf_counter()
     chosen = choose_metrics(metrics)
+    check_detector(detect_shots)
     outside = _outside(backend, chosen)
     where = torch.device(choose_device(device))
     files = (
@@ -81,10 +84,9 @@ def score(
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
     result = _run(plan, chosen, where, max_pixels, progress, outside)
-    if shots is None and detect_shots:
-        from mediaml.engine.score.shots import find_shots
-
-        shots = find_shots(files[0], where, max_pixels)
+    if shots is None:
+        shots, said = find_shots(files[0], detect_shots, where, max_pixels)
+        result.notes += said
     result.shots = [_shot(result, start, end) for start, end in shots or ()]
     result.wall_seconds, result.align_seconds = time.perf_counter() - began, aligned - began
     if out is not None:

@@ -18,6 +18,7 @@ from mediaml.engine.score.lake import stored
 from mediaml.engine.score.metrics import Chosen, choose_metrics
 from mediaml.engine.score.pair import BackendName, raw_like, score
 from mediaml.engine.score.result import ScoreResult
+from mediaml.engine.score.shots import ShotDetector
 from mediaml.engine.settings import DeviceName
 from mediaml.errors import AnalyzerError, InvalidValue, MediaError, MediaMissing, printable
 from mediaml.tables import Lake
@@ -128,7 +129,7 @@ class ScoreSettings:
     backend: BackendName = "mediaml"
     out: Path | None = None
     limits: tuple[Limit, ...] = ()
-    detect_shots: bool = False
+    detect_shots: ShotDetector = "none"
 
     def names(self) -> list[str]:
         """The metrics, and those of the limits beside them. Raises UnknownName, InvalidValue."""

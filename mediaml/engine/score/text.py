@@ -32,7 +32,7 @@ def worst_lines(result: ScoreResult) -> list[str]:
     frames = ", ".join(f"{w.value:.3f} at {w.pts_seconds:.2f} s (frame {w.frame_index})" for w in result.worst)
     lines = [f"worst frames by {name}: {frames}"] if frames else []
     scored = [(s.pooled[name].mean, s) for s in result.shots if name in s.pooled]
-    if scored:
+    if len(scored) > 1:
         lower = result.pooled[name].lower_is_better
         value, shot = (max if lower else min)(scored, key=lambda pair: pair[0])
         lines.append(f"worst shot by {name}: {value:.3f}, {shot.start_seconds:.2f} to {shot.end_seconds:.2f} s")
