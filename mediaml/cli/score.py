@@ -116,6 +116,7 @@ def score(
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
     from mediaml.engine.runner import limit_threads
+    from mediaml.engine.score.output import check_writable
     from mediaml.engine.score.pairs import ScoreSettings, exit_code
 
     if files and reference is None and pairs is None:
@@ -146,6 +147,8 @@ def score(
     )
     if html is not None and len(chosen) > 1:
         raise InvalidValue("--html writes the report of one pair; use --out and `mediaml report` for many")
+    json, csv, parquet, html = (None if p is None else p.expanduser() for p in (json, csv, parquet, html))
+    check_writable((json, csv, parquet, html))
     limit_threads(1)  # one pair at a time: a second thread for torch costs more than it gives
     outcomes = _score_all(chosen, settings, quiet)
     _write(outcomes, json, csv, parquet, html, settings.limits)
@@ -204,12 +207,12 @@ def _write(
     results = [o.result for o in outcomes if o.result is not None]
     if json is not None:
         one = len(outcomes) == 1 and results
-        write_json(score_dict(results[0]) if one else [_entry(o) for o in outcomes], json.expanduser())
+        write_json(score_dict(results[0]) if one else [_entry(o) for o in outcomes], json)
     for path, kind in ((csv, "csv"), (parquet, "parquet")):
         if path is not None and results:
-            write_frames(results, path.expanduser(), kind)  # type: ignore[arg-type]
+            write_frames(results, path, kind)  # type: ignore[arg-type]
     if html is not None and results:
-        _write_html(results[0], html.expanduser(), limits)
+        _write_html(results[0], html, limits)
 
 
 def _entry(outcome: PairOutcome) -> dict[str, Any]:

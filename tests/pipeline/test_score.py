@@ -226,8 +226,18 @@ def test_bad_use_is_refused_before_anything_is_decoded(source: Path, tmp_path: P
         invoke("-r", source)
     with pytest.raises(InvalidValue, match="scale_to"):
         score(source, source, ["psnr_y"], scale_to="huge")
-    with pytest.raises(InvalidValue, match="cannot be written"):
-        invoke(source, "-r", source, "-m", "psnr_y", "--json", tmp_path / "none" / "o.json")
+    for option in ("--json", "--csv", "--parquet", "--html"):
+        with pytest.raises(InvalidValue, match="cannot be written: there is no folder"):
+            invoke(source, "-r", source, "-m", "psnr_y", option, tmp_path / "none" / "o")
+    with pytest.raises(InvalidValue, match="at most 67,108,864 are compared"):
+        score(source, source, ["psnr_y"], scale_to="99999x99999")
+    with pytest.raises(InvalidValue, match="device 'cudaa' must be auto, cpu or cuda"):
+        invoke(source, "-r", source, "-m", "psnr_y", "--device", "cudaa")
+    (tmp_path / "d.yuv").write_bytes(bytes(100))
+    with pytest.raises(InvalidValue, match=r"d\.yuv: raw video has no header.*--size"):
+        invoke(tmp_path / "d.yuv", "-r", source, "-m", "psnr_y")
+    with pytest.raises(InvalidValue, match=r"none\.csv: cannot be read: No such file or directory$"):
+        invoke("--pairs", tmp_path / "none.csv")
 
 
 def test_low_values_are_gated_from_above(source: Path, tmp_path: Path) -> None:

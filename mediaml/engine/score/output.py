@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import uuid
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,20 @@ def frame_table(result: ScoreResult) -> pa.Table:
         "conventions": json.dumps(passports, allow_nan=False),
     }
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about))
+
+
+def check_writable(paths: Iterable[Path | None]) -> None:
+    """Before hours of work: raises InvalidValue for an output whose folder is not there or cannot be written to."""
+    for path in paths:
+        folder = None if path is None else path.parent
+        if path is None or folder is None:
+            continue
+        if not folder.is_dir():
+            raise InvalidValue(f"{printable(path)}: cannot be written: there is no folder {printable(folder)}")
+        if path.is_dir() or not os.access(folder, os.W_OK):
+            raise InvalidValue(
+                f"{printable(path)}: cannot be written: {'a folder' if path.is_dir() else 'no permission'}"
+            )
 
 
 def write_json(value: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:

@@ -26,7 +26,7 @@ from mediaml.engine.score.metrics import Chosen, choose_metrics
 from mediaml.engine.score.result import ScoreResult, ShotScore, WorstFrame
 from mediaml.engine.score.shots import ShotDetector, check_detector, find_shots
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
-from mediaml.errors import AnalyzerError, NothingDecoded, UnknownName
+from mediaml.errors import AnalyzerError, InvalidValue, NothingDecoded, UnknownName, printable
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Table
 
@@ -77,10 +77,10 @@ def score(
     check_detector(detect_shots)
     outside = _outside(backend, chosen)
     where = torch.device(choose_device(device))
-    files = (
-        VideoFile.of(_name(distorted), raw),
-        VideoFile.of(_name(reference), raw_reference or raw_like(reference, raw)),
-    )
+    raw_reference = raw_reference or raw_like(reference, raw)
+    for path, form in ((distorted, raw), (reference, raw_reference)):
+        check_raw(path, form)
+    files = VideoFile.of(_name(distorted), raw), VideoFile.of(_name(reference), raw_reference)
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
     result = _run(plan, chosen, where, max_pixels, progress, outside)
@@ -112,6 +112,15 @@ def _outside(backend: str, chosen: Chosen) -> LibvmafBackend | None:
 def raw_like(path: PathName, raw: RawFormat | None) -> RawFormat | None:
     """`raw` for a reference that has no header either."""
     return raw if Path(path).suffix.lower() in RAW_EXTENSIONS else None
+
+
+def check_raw(path: PathName, raw: RawFormat | None) -> None:
+    """Raises InvalidValue for a file that has no header where nobody said what is in it."""
+    if raw is None and Path(path).suffix.lower() in RAW_EXTENSIONS:
+        raise InvalidValue(
+            f"{printable(path)}: raw video has no header; say what it holds: --size WIDTHxHEIGHT, --pixel-format, --fps "
+            "(in Python raw=RawFormat(...)), or wrap it as Y4M"
+        )
 
 
 def _name(path: PathName) -> str:

@@ -72,7 +72,8 @@ def read_pairs(path: Path) -> list[Pair]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValue(f"{printable(path)}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InvalidValue(f"{printable(path)}: cannot be read: {why}") from error
     rows = csv.DictReader(text.splitlines())
     if not rows.fieldnames or not {"distorted", "reference"} <= set(rows.fieldnames):
         raise InvalidValue(f"{printable(path)}: its first line must name the columns distorted and reference")
