@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -12,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mediaml.errors import printable
+
+_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 @cache
@@ -34,11 +37,18 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title
     table = RichTable(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     rows = [list(r) for r in rows]
     for i, heading in enumerate(headings):
-        numeric = bool(rows) and all(isinstance(r[i], (int, float)) or r[i] is None for r in rows)
+        numeric = bool(rows) and all(_is_number(r[i]) for r in rows)
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(v) for v in row))
     output_console().print(table)
+
+
+def _is_number(value: object) -> bool:
+    """Also one that is written out already."""
+    return (
+        value is None or isinstance(value, (int, float)) or (isinstance(value, str) and bool(_NUMBER.fullmatch(value)))
+    )
 
 
 def _cell(value: object) -> str:

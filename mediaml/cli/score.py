@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaml.cli.console import errors_console, output_console, print_table
+from mediaml.cli.score_metrics import print_metrics
 from mediaml.cli.score_single import only_encode, refuse_pair_options, score_without_reference
 from mediaml.cli.score_sound import is_sound, score_sound
 from mediaml.errors import InvalidValue, printable
@@ -38,13 +39,25 @@ def score(
         Path | None, typer.Option(help="CSV with the columns distorted and reference, instead of ENCODE and -r.")
     ] = None,
     metrics: Annotated[
-        str, typer.Option("--metrics", "-m", help="Comma-separated metrics; default: vmaf, psnr, ssim.")
+        str,
+        typer.Option(
+            "--metrics",
+            "-m",
+            help="Comma-separated metrics, conventions (ssim:piq), libvmaf models (vmaf_4k.json); default: vmaf, psnr, ssim. "
+            "`list` prints all.",
+        ),
     ] = "",
     align: Annotated[bool, typer.Option(help="Align the two in time first; without: frame i against frame i.")] = True,
     scale_to: Annotated[
         str, typer.Option(help="reference, distorted or WIDTHxHEIGHT; the others are scaled to it, bicubic.")
     ] = "reference",
-    shots: Annotated[bool, typer.Option("--shots", help="Find the shots of the encode, and pool over each.")] = False,
+    shots: Annotated[
+        str,
+        typer.Option(
+            help="How shots are found, over which scores are pooled: fast (from picture differences), network "
+            "(TransNetV2), none.",
+        ),
+    ] = "fast",
     json: Annotated[Path | None, typer.Option(help="Write everything, with libvmaf's field names.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row a frame.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Write a row a frame.")] = None,
@@ -83,6 +96,8 @@ def score(
 
         mediaml score encode.mp4 -r source.mov --metrics vmaf,psnr --json out.json --csv frames.csv
 
+        mediaml score encode.mp4 -r source.mov --metrics ssim,ssim:piq,my_model.json --html report.html
+
         mediaml score encode.mp4 -r source.mov --backend libvmaf
 
         mediaml score --pairs pairs.csv --metrics vmaf,cambi --fail-over cambi=5
@@ -95,13 +110,17 @@ def score(
 
         mediaml score archive/ --fail-under nr=70,p5:nr=50 --csv moments.csv
     """
+    if metrics.strip() == "list":
+        print_metrics()
+        return
     from mediaml.decode.raw_video import RawFormat
     from mediaml.engine.pooling import Limit
     from mediaml.engine.runner import limit_threads
+    from mediaml.engine.score.output import check_writable
     from mediaml.engine.score.pairs import ScoreSettings, exit_code
 
     if files and reference is None and pairs is None:
-        refuse_pair_options(metrics=metrics, out=out, size=size, fail_over=fail_over, shots=shots)
+        refuse_pair_options(metrics=metrics, out=out, size=size, fail_over=fail_over)
         score_without_reference(
             files, json=json, csv=csv, parquet=parquet, html=html, fail_under=fail_under, device=device, quiet=quiet
         )
@@ -124,10 +143,12 @@ def score(
         backend=backend,  # type: ignore[arg-type]  # checked by score
         out=None if out is None else out.expanduser(),
         limits=Limit.parse(fail_under) + Limit.parse(fail_over, most=True),
-        detect_shots=shots,
+        detect_shots=shots,  # type: ignore[arg-type]  # checked by score
     )
     if html is not None and len(chosen) > 1:
         raise InvalidValue("--html writes the report of one pair; use --out and `mediaml report` for many")
+    json, csv, parquet, html = (None if p is None else p.expanduser() for p in (json, csv, parquet, html))
+    check_writable((json, csv, parquet, html))
     limit_threads(1)  # one pair at a time: a second thread for torch costs more than it gives
     outcomes = _score_all(chosen, settings, quiet)
     _write(outcomes, json, csv, parquet, html, settings.limits)
@@ -186,12 +207,12 @@ def _write(
     results = [o.result for o in outcomes if o.result is not None]
     if json is not None:
         one = len(outcomes) == 1 and results
-        write_json(score_dict(results[0]) if one else [_entry(o) for o in outcomes], json.expanduser())
+        write_json(score_dict(results[0]) if one else [_entry(o) for o in outcomes], json)
     for path, kind in ((csv, "csv"), (parquet, "parquet")):
         if path is not None and results:
-            write_frames(results, path.expanduser(), kind)  # type: ignore[arg-type]
+            write_frames(results, path, kind)  # type: ignore[arg-type]
     if html is not None and results:
-        _write_html(results[0], html.expanduser(), limits)
+        _write_html(results[0], html, limits)
 
 
 def _entry(outcome: PairOutcome) -> dict[str, Any]:
@@ -228,14 +249,20 @@ def _print(outcomes: list[PairOutcome]) -> None:
             )  # fmt: skip
 
 
-def _mean(outcome: PairOutcome, name: str) -> float | None:
-    return outcome.pooled[name].mean if name in outcome.pooled else None
+def _mean(outcome: PairOutcome, name: str) -> str | None:
+    return _digits(outcome.pooled[name].mean) if name in outcome.pooled else None
+
+
+def _digits(value: float | None) -> str | None:
+    """To the fourth digit, in which packages differ."""
+    return None if value is None else f"{value:.4f}"
 
 
 def _state(outcome: PairOutcome) -> str:
     if outcome.error is not None:
         return f"failed: {outcome.error.reason}"
-    return "limit missed" if outcome.missed else "known already" if outcome.known else ""
+    said = ["known already"] if outcome.known else []
+    return ", ".join([*said, *(["limit missed"] if outcome.missed else [])])
 
 
 def _print_result(result: ScoreResult) -> None:
@@ -253,6 +280,7 @@ def _print_pooled(pooled: dict[str, Any], names: tuple[str, ...]) -> None:
     for name in names:
         if name in pooled:
             p = pooled[name]
-            second = f"{p.worst_second.value:.3f} at {p.worst_second.start_seconds:.2f} s"
-            rows.append((name, p.mean, p.harmonic_mean, p.percentiles[5], p.min, p.max, second))
+            second = f"{_digits(p.worst_second.value)} at {p.worst_second.start_seconds:.2f} s"
+            values = (p.mean, p.harmonic_mean, p.percentiles[5], p.min, p.max)
+            rows.append((name, *(_digits(v) for v in values), second))
     print_table(["metric", "mean", "harmonic", "p5", "min", "max", "worst second"], rows)

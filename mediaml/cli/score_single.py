@@ -26,9 +26,9 @@ def only_encode(files: list[Path] | None) -> Path | None:
     return files[0] if files else None
 
 
-def refuse_pair_options(*, metrics: str, out: Path | None, size: str, fail_over: str, shots: bool) -> None:
+def refuse_pair_options(*, metrics: str, out: Path | None, size: str, fail_over: str) -> None:
     """Raises InvalidValue for an option that means nothing without a reference."""
-    given = {"--metrics": metrics, "--out": out, "--size": size, "--fail-over": fail_over, "--shots": shots}
+    given = {"--metrics": metrics, "--out": out, "--size": size, "--fail-over": fail_over}
     wrong = [name for name, value in given.items() if value]
     if wrong:
         raise InvalidValue(

@@ -21,6 +21,7 @@ from mediaml.errors import ColourDiffers, InvalidValue
 from mediaml.frames import Colour
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+_LARGEST = 8192 * 8192  # pixels of a picture
 _SAME_MATRIX = {"bt470bg": "smpte170m"}  # equal coefficients
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
 _NARROW = frozenset({"bt709", "smpte170m", "bt470bg", "bt470m", "smpte240m", "ebu3213", "film"})
@@ -95,7 +96,12 @@ def target_size(distorted: VideoFile, reference: VideoFile, scale_to: str) -> tu
     found = _SIZE.fullmatch(scale_to)
     if not found:
         raise InvalidValue(f"scale_to {scale_to!r} must be reference, distorted or WIDTHxHEIGHT, e.g. 1920x1080")
-    return int(found[1]), int(found[2])
+    width, height = int(found[1]), int(found[2])
+    if width * height > _LARGEST:
+        raise InvalidValue(
+            f"scale_to {scale_to}: {width * height:,} pixels a picture, at most {_LARGEST:,} are compared"
+        )
+    return width, height
 
 
 def _source(file: VideoFile) -> Source:

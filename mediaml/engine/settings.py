@@ -73,9 +73,11 @@ class Settings:
 
 
 def choose_device(name: DeviceName) -> str:
-    """ "cuda" or "cpu"; raises InvalidValue where CUDA is asked for and absent."""
+    """ "cuda" or "cpu"; raises InvalidValue for another name, and where CUDA is asked for and absent."""
     import torch
 
+    if name not in ("auto", "cpu", "cuda"):
+        raise InvalidValue(f"device {name!r} must be auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InvalidValue("device cuda was asked for, but torch finds no CUDA device; use --device cpu or auto")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

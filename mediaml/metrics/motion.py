@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
@@ -17,20 +15,20 @@ _STEP = 256.0  # blurred differences are rounded to 1/256 of an 8-bit code
 _SCALED = tuple(t * _STEP for t in _TAPS)
 
 
-def motion(ref: Tensor, *, bit_depth: int | None = None) -> Tensor:
-    """(N, 1, H, W) luma of consecutive pictures -> (N,) float64: how much each differs from the one before.
+def motion(ref: Tensor, *, bit_depth: int | None = None, step: int = 1) -> Tensor:
+    """(N, 1, H, W) luma of consecutive pictures -> (N,) float64: how much each differs from the one `step` before.
 
-    The mean absolute value of the blurred difference, in 8-bit codes; 0 for the first. Differentiable. Follows libvmaf 3
-    `integer_motion`, equal to 1e-5. Raises InvalidValue (NaN, out of range).
+    The mean absolute value of the blurred difference, in 8-bit codes; 0 for the first `step`. Differentiable. Follows
+    libvmaf 3 `integer_motion` (`step` 2: its five-frame window), equal to 1e-5. Raises InvalidValue (NaN, out of range).
     """
     depth = check_pair(ref, ref, bit_depth)
     x = eight_bit_scale(ref, depth)
-    return torch.cat([x.new_zeros(1, dtype=torch.float64), differences(x)])
+    return torch.cat([x.new_zeros(min(step, len(x)), dtype=torch.float64), differences(x, step)])
 
 
-def differences(x: Tensor) -> Tensor:
-    """(N, 1, H, W) float, 8-bit scale -> (N - 1,) float64: motion of each picture but the first."""
-    moved = [difference(a, b) for a, b in pairwise(x)]
+def differences(x: Tensor, step: int = 1) -> Tensor:
+    """(N, 1, H, W) float, 8-bit scale -> (N - step,) float64: motion of each picture that has one `step` before."""
+    moved = [difference(a, b) for a, b in zip(x[:-step], x[step:], strict=True)]
     return torch.stack(moved) if moved else x.new_zeros(0, dtype=torch.float64)
 
 
@@ -40,20 +38,34 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
     return moved.mean().double() / _STEP
 
 
-def motion2(moved: Tensor) -> Tensor:
-    """`motion` of a whole stream, (N,), -> the less of each and the one after it; the last keeps its own.
+def motion2(moved: Tensor, *, step: int = 1) -> Tensor:
+    """`motion` of a whole stream, (N,), -> the less of two; the last keeps its own.
 
-    NaN stands for pictures without a value; the one before such a picture keeps its own.
+    With `step` 1 of a picture's own and the next one's; with `step` 2 of the one's before and the next one's, where the
+    first that has a value takes the next one's. NaN stands for pictures without a value; their neighbours keep their own.
     """
     _check_stream(moved)
     following = torch.cat([moved[1:], moved[-1:]])
-    return torch.where(following.isnan(), moved, torch.minimum(moved, following))
+    if step == 1:
+        found = torch.minimum(moved, following)
+    else:
+        at = torch.arange(len(moved), device=moved.device)
+        before = torch.where(at == step, following, torch.cat([moved[:1], moved[:-1]]))
+        found = torch.where((at < step) | (at == len(moved) - 1), moved, torch.minimum(before, following))
+    return torch.where(found.isnan(), moved, found)
 
 
-def motion3(moved: Tensor, *, maximum: float = 10000.0) -> Tensor:
-    """As `motion2`, but the first picture takes the motion of the second, and values end at `maximum` (VMAF v1)."""
-    _check_stream(moved)
-    return motion2(torch.cat([moved[1:2], moved[1:]]) if len(moved) > 1 else moved).clamp_max(maximum)
+def motion3(moved: Tensor, *, maximum: float = 10000.0, step: int = 1, average: bool = False) -> Tensor:
+    """As `motion2`, but the first `step` pictures take the motion of the one after them, and values end at `maximum`
+    (VMAF v1). `average`: with that of the picture before (its models for high frame rates, with `step` 2)."""
+    found = motion2(moved, step=step)
+    if len(moved) > step:
+        found = torch.cat([moved[step : step + 1].expand(step), found[step:]])
+    found = found.clamp_max(maximum)
+    if average:
+        before = torch.cat([found[:1], found[:-1]])
+        found = torch.where(before.isnan(), found, (found + before) / 2)
+    return found
 
 
 def _check_stream(moved: Tensor) -> None:

@@ -40,6 +40,8 @@ class SpeedOptions:
     nn_floor         information less than this share above the noise does not count
     weight_var_mode  0..6: whose variance weighs the distorted picture's information
     max_val          values end there
+    prescale         pictures are scaled by that first, 0.1..1 (a greater viewing distance)
+    prescale_method  how: "bilinear" (without low-pass); libvmaf's others are not known here
     """
 
     kernelscale: float = 1.0
@@ -47,6 +49,8 @@ class SpeedOptions:
     nn_floor: float = 0.0
     weight_var_mode: int = 0
     max_val: float = 1000.0
+    prescale: float = 1.0
+    prescale_method: str = "nearest"
 
 
 class _Local(NamedTuple):
@@ -66,22 +70,44 @@ def speed_chroma(
 
     The mean of both planes; where one of them is flat, the other alone. Integer codes with `bit_depth`, or float in [0, 1].
     Follows libvmaf 3 `speed_chroma` (Bampis, Gupta, Soundararajan & Bovik 2017), equal to about 1e-4: that one inverts
-    covariances in single precision. Raises InvalidValue (sides under 80 pixels, NaN, out of range, unknown mode).
+    covariances in single precision. Raises InvalidValue (sides under 80 pixels after `prescale`, NaN, out of range, an
+    option that is not known).
     """
     options = options or SpeedOptions()
-    if options.weight_var_mode not in _OWN_WEIGHT:
-        raise InvalidValue(f"speed_weight_var_mode {options.weight_var_mode} must lie in 0..6")
+    check_options(options)
     (u, flat_u), (v, flat_v) = (_plane_score(a, b, bit_depth, options) for a, b in zip(ref, dist, strict=True))
     mean = torch.where(flat_u & ~flat_v, v, torch.where(flat_v & ~flat_u, u, (u + v) / 2))
     return mean.clamp_max(options.max_val)
 
 
+def check_options(options: SpeedOptions) -> None:
+    """Raises InvalidValue for settings that are not known here."""
+    if options.weight_var_mode not in _OWN_WEIGHT:
+        raise InvalidValue(f"speed_weight_var_mode {options.weight_var_mode} must lie in 0..6")
+    if not 0.1 <= options.prescale <= 1:
+        raise InvalidValue(f"speed_prescale {options.prescale:g} must lie in 0.1..1")
+    if options.prescale != 1 and options.prescale_method != "bilinear":
+        raise InvalidValue(f"speed_prescale_method {options.prescale_method!r}: only bilinear is known here")
+
+
+def smallest_chroma(options: SpeedOptions) -> int:
+    """Pixels a side of U and V that it takes."""
+    return math.ceil((SMALLEST - 0.5) / options.prescale)
+
+
+def _prescaled(x: Tensor, options: SpeedOptions) -> Tensor:
+    """(N, 1, H, W) -> (N, 1, round(H * prescale), round(W * prescale))."""
+    if options.prescale == 1:
+        return x
+    size = [int(n * options.prescale + 0.5) for n in x.shape[2:]]
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
 def _plane_score(ref: Tensor, dist: Tensor, bit_depth: int | None, options: SpeedOptions) -> tuple[Tensor, Tensor]:
     """Score (N,) of one plane, and whether either picture was too flat for the model (N,)."""
-    depth = check_pair(ref, dist, bit_depth, smallest=SMALLEST)
-    a, b = (
-        _local(_coarse(eight_bit_scale(t, depth) - _CENTRE, options.kernelscale), options.sigma_nn) for t in (ref, dist)
-    )
+    depth = check_pair(ref, dist, bit_depth, smallest=smallest_chroma(options))
+    x, y = (_prescaled(eight_bit_scale(t, depth) - _CENTRE, options) for t in (ref, dist))
+    a, b = (_local(_coarse(t, options.kernelscale), options.sigma_nn) for t in (x, y))
     own, other = _OWN_WEIGHT[options.weight_var_mode]
     information = [
         local.entropy * torch.log2(1 + share * a.variance + (1 - share) * b.variance)

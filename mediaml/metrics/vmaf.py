@@ -11,7 +11,7 @@ from mediaml import weights
 from mediaml.errors import InvalidValue, UnknownName
 from mediaml.metrics.inputs import check_pair
 from mediaml.metrics.motion import motion
-from mediaml.metrics.vmaf_features import SMALLEST, Chroma, Plan, normal, spatial, temporal
+from mediaml.metrics.vmaf_features import SMALLEST, Chroma, Plan, motion_steps, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Bootstrap, Feature, VmafModels, read_vmaf_model
 
 MODELS = {
@@ -21,6 +21,10 @@ MODELS = {
     "vmaf_4k_v0.6.1neg": "vmaf_4k_v0_6_1_neg",
     "vmaf_b_v0.6.3": "vmaf_b_v0_6_3",
     "vmaf_v1.0.16": "vmaf_v1_0_16",
+    **{
+        f"vmaf_v1.0.16_{view}": f"vmaf_v1_0_16_{view}"
+        for view in ("3d0h_2160", "1d5h_2160", "5d0h", "hfr_3d0h", "hfr_3d0h_2160", "hfr_1d5h_2160", "hfr_5d0h")
+    },
 }
 """libvmaf's model names -> names of weights."""
 
@@ -38,8 +42,8 @@ def vmaf(
     """(N, 1, H, W) luma of N consecutive pictures, reference and distorted -> (N,) float64, 0 (bad) to 100.
 
     ref, dist  integer codes with `bit_depth` (uint8 needs none), or float in [0, 1] over the full code range
-    model      a name ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1", "vmaf_4k_v0.6.1neg", "vmaf_b_v0.6.3",
-               "vmaf_v1.0.16"), the path of a libvmaf model in JSON, or what `vmaf_model` gave
+    model      a name of `MODELS` ("vmaf_v0.6.1", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1", "vmaf_v1.0.16", ...), the path of a
+               libvmaf model in JSON, or what `vmaf_model` gave
     chroma     ((U, V) of ref, (U, V) of dist), which VMAF v1 looks at
     transform  libvmaf's enable_transform: viewing on a phone
     clip       to the model's range, 0..100
@@ -99,6 +103,6 @@ def _features(
     plan = Plan.of(models.features)
     depth = check_pair(ref, dist, bit_depth, smallest=SMALLEST)
     values = spatial(ref, dist, depth, plan, chroma)
-    if any(f.name.startswith("motion") for f in models.features):
-        values |= temporal(motion(ref, bit_depth=bit_depth), models.features)
+    moved = {step: motion(ref, bit_depth=bit_depth, step=step) for step in motion_steps(models.features)}
+    values |= temporal(moved, models.features)
     return {f: values[f if f in values else normal(f)] for f in models.features}

@@ -13,9 +13,8 @@ from mediaml.errors import InvalidValue
 from mediaml.metrics.adm import AdmOptions, adm_scores
 from mediaml.metrics.cambi import CambiOptions, cambi
 from mediaml.metrics.inputs import eight_bit_scale
-from mediaml.metrics.motion import difference, differences, motion2, motion3
-from mediaml.metrics.speed import SMALLEST as SMALLEST_CHROMA
-from mediaml.metrics.speed import SpeedOptions, speed_chroma
+from mediaml.metrics.motion import differences, motion2, motion3
+from mediaml.metrics.speed import SpeedOptions, check_options, smallest_chroma, speed_chroma
 from mediaml.metrics.vif import NO_LIMIT, vif_scales
 from mediaml.metrics.vmaf_model import Feature, Option
 
@@ -26,7 +25,7 @@ _VIF = tuple(f"vif_scale{i}" for i in range(4))
 _ADM = ("adm2", "adm3", "aim", *(f"adm_scale{i}" for i in range(4)))
 _MOTION = ("motion2", "motion3")
 _CAMBI, _SPEED = "cambi", "speed_chroma_uv"
-_MOTION_FIELDS: dict[str, Any] = {"max_val": 10000.0}
+_MOTION_FIELDS: dict[str, Any] = {"max_val": 10000.0, "five_frame_window": False, "moving_average": False}
 Chroma = tuple[Tensor, Tensor]
 """U and V, (N, 1, h, w) each."""
 
@@ -51,6 +50,9 @@ class Plan:
                 raise InvalidValue(f"VMAF feature {feature.name!r}; known: {known}")
             if feature.name in _MOTION:
                 _settings(feature, "motion_", _MOTION_FIELDS)
+        speed = tuple(SpeedOptions(**_settings(f, "speed_", _fields(SpeedOptions))) for f in wanted if f.name == _SPEED)
+        for options in speed:
+            check_options(options)
         return cls(
             tuple(dict.fromkeys(_vif_limit(f) for f in wanted if f.name in _VIF)),
             tuple(
@@ -58,8 +60,13 @@ class Plan:
             ),
             any(f.name in ("aim", "adm3") for f in wanted),
             tuple(CambiOptions(**_settings(f, "cambi_", _fields(CambiOptions))) for f in wanted if f.name == _CAMBI),
-            tuple(SpeedOptions(**_settings(f, "speed_", _fields(SpeedOptions))) for f in wanted if f.name == _SPEED),
+            speed,
         )
+
+    def covers(self, other: Plan) -> bool:
+        """Whether everything that `other` computes is computed by this one."""
+        mine, theirs = ((p.vif_limits, p.adm_options, p.cambi_options, p.speed_options) for p in (self, other))
+        return all(set(b) <= set(a) for a, b in zip(mine, theirs, strict=True)) and (self.aim or not other.aim)
 
     def fits(self, height: int, width: int, chroma: tuple[int, int] | None) -> bool:
         """Whether pictures of that size are large enough for everything in the plan; `chroma` is the size of U and V."""
@@ -67,7 +74,7 @@ class Plan:
         if self.cambi_options:
             large = large and max(height, width) >= _LARGEST_SIDE_CAMBI
         if self.speed_options:
-            large = large and chroma is not None and min(chroma) >= SMALLEST_CHROMA
+            large = large and chroma is not None and min(chroma) >= max(map(smallest_chroma, self.speed_options))
         return large
 
 
@@ -110,29 +117,43 @@ def _luma(ref: Tensor, dist: Tensor, depth: int | None, plan: Plan) -> dict[Feat
 
 
 class MotionMeter:
-    """`motion` of a stream that comes in batches: keeps the last picture."""
+    """`motion` of a stream that comes in batches: keeps the last `step` pictures."""
 
-    def __init__(self) -> None:
-        self._last: Tensor | None = None
+    def __init__(self, step: int = 1) -> None:
+        self._step = step
+        self._kept: Tensor | None = None  # (K, 1, H, W), at most `step` of them
 
     def push(self, luma: Tensor, depth: int | None) -> Tensor:
-        """(N, 1, H, W), the next pictures -> (N,) float64; 0 for the first of all and where the size changes."""
+        """(N, 1, H, W), the next pictures -> (N,) float64; 0 for the first `step` of all, and where the size changes."""
         x = eight_bit_scale(luma, depth)
-        first = x.new_zeros((), dtype=torch.float64)
-        if self._last is not None and self._last.shape == x[0].shape:
-            first = difference(self._last, x[0])
-        self._last = x[-1].detach().clone()
-        return torch.cat([first[None], differences(x)])
+        if self._kept is not None and self._kept.shape[1:] == x.shape[1:]:
+            x = torch.cat([self._kept, x])
+        found = differences(x, self._step)
+        self._kept = x[-self._step :].detach().clone()
+        return torch.cat([found.new_zeros(max(0, len(luma) - len(found))), found])
 
 
-def temporal(moved: Tensor, wanted: Iterable[Feature]) -> dict[Feature, Tensor]:
-    """`motion` of a whole stream, (N,) -> the wanted motion features, (N,) each."""
+def motion_steps(wanted: Iterable[Feature]) -> tuple[int, ...]:
+    """How far back the motion features look: 1, or 2 with the five-frame window."""
+    return tuple(sorted({_motion_step(f) for f in wanted if f.name in _MOTION}))
+
+
+def _motion_step(feature: Feature) -> int:
+    return 2 if _settings(feature, "motion_", _MOTION_FIELDS)["five_frame_window"] else 1
+
+
+def temporal(moved: Mapping[int, Tensor], wanted: Iterable[Feature]) -> dict[Feature, Tensor]:
+    """`motion` of a whole stream, (N,) for each of `motion_steps` -> the wanted motion features, (N,) each."""
     found: dict[Feature, Tensor] = {}
     for feature in wanted:
         if feature.name in _MOTION:
-            maximum = _settings(feature, "motion_", _MOTION_FIELDS)["max_val"]
-            three = feature.name == "motion3"
-            found[feature] = motion3(moved, maximum=maximum) if three else motion2(moved).clamp_max(maximum)
+            given, step = _settings(feature, "motion_", _MOTION_FIELDS), _motion_step(feature)
+            if feature.name == "motion3":
+                found[feature] = motion3(
+                    moved[step], maximum=given["max_val"], step=step, average=given["moving_average"]
+                )
+            else:
+                found[feature] = motion2(moved[step], step=step).clamp_max(given["max_val"])
     return found
 
 

@@ -14,6 +14,7 @@ from mediaml import weights
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.engine.pooling import Limit, Pooled, missed
 from mediaml.engine.runner import Runner
+from mediaml.engine.score.output import data_range
 from mediaml.engine.score.result import ScoreResult, ShotScore
 from mediaml.engine.score.text import alignment_line
 from mediaml.report import charts, facts
@@ -73,7 +74,8 @@ def _tiles(result: ScoreResult) -> list[tuple[str, str, str]]:
     tiles = []
     for name in result.headline:
         p = result.pooled[name]
-        tiles.append((f"{name}, mean", f"{p.mean:.4g}", f"p5 {brief(p.percentiles[5])} · worst {brief(p.worst)}"))
+        mean = f"{p.mean:.2f}" if abs(p.mean) >= 10 else score(p.mean)
+        tiles.append((f"{name}, mean", mean, f"p5 {brief(p.percentiles[5])} · worst {brief(p.worst)}"))
     times = result.frames["pts_seconds"]
     tiles.append(("frames compared", f"{result.frames_scored:,}", duration(float(times[-1] - times[0]))))
     found = result.plan.alignment
@@ -147,7 +149,9 @@ class ShotRow:
 
 
 def _shots(result: ScoreResult) -> list[ShotRow]:
-    """The shots in order; of very many those with the worst means of the first metric."""
+    """The shots in order; of very many those with the worst means of the first metric. One shot is the whole file."""
+    if len(result.shots) < 2:
+        return []
     rows = []
     for number, shot in enumerate(result.shots, 1):
         means = [shot.pooled[n].mean if n in shot.pooled else None for n in result.headline]
@@ -196,7 +200,7 @@ def _form(result: ScoreResult) -> list[Row]:
         ("size", f"{form.size[0]} × {form.size[1]}"),
         ("samples", f"{form.pixel_format}, {form.bit_depth} bit"),
         ("colour", f"{colour.primaries} / {colour.transfer} / {colour.matrix}"),
-        ("range", colour.range),
+        ("data range", data_range(result)),
     ]
     for name, crop in zip(("distorted crop", "reference crop"), result.plan.crops, strict=True):
         if crop is not None:

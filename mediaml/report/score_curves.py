@@ -50,9 +50,11 @@ def timeline(result: ScoreResult) -> Timeline | None:
 
 
 def _moments(result: ScoreResult) -> list[Span]:
-    """The worst second (colour 0) and the worst frames (colour 1) by the first metric."""
+    """The worst second (colour 0; none where there is but one) and the worst frames (colour 1) by the first metric."""
     second = result.pooled[result.primary].worst_second.start_seconds
-    spans = [Span("worst second", second, second + 1, 1.0, None, "", "", 0)]
+    times = result.frames["pts_seconds"]
+    longer = float(times[-1] - times[0]) > 1
+    spans = [Span("worst second", second, second + 1, 1.0, None, "", "", 0)] if longer else []
     return spans + [Span("worst frame", w.pts_seconds, w.pts_seconds, 1.0, None, "", "", 1) for w in result.worst]
 
 

@@ -62,11 +62,16 @@ class Oracle:
         self.folder = folder
         self.ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
 
-    def libvmaf(self, ref: Planes, dist: Planes, depth: int, chroma: str, features: Sequence[str]) -> dict[str, Tensor]:
-        """Per-frame values of the features, by libvmaf's names."""
+    def libvmaf(
+        self, ref: Planes, dist: Planes, depth: int, chroma: str, features: Sequence[str], models: Sequence[str] = ()
+    ) -> dict[str, Tensor]:
+        """Per-frame values of the features and of the models built in, by libvmaf's names."""
         log = self.folder / "log.json"
-        wanted = "|".join(f"name={f}" for f in features)
-        graph = f"[0][1]libvmaf=log_fmt=json:log_path={log}:feature='{wanted}'"
+        graph = f"[0][1]libvmaf=log_fmt=json:log_path={log}"
+        if features:
+            graph += ":feature='" + "|".join(f"name={f}" for f in features) + "'"
+        if models:
+            graph += ":model='" + "|".join(f"version={m}\\:name={m}" for m in models) + "'"
         self._run(dist, ref, depth, chroma, 25, graph)
         frames = [f["metrics"] for f in json.loads(log.read_text())["frames"]]
         return {name: torch.tensor([f[name] for f in frames], dtype=torch.float64) for name in frames[0]}

@@ -27,6 +27,7 @@ from mediaml.metrics import (
     vmaf_model,
 )
 from mediaml.metrics.vmaf import MODELS
+from tests.golden.fr_oracle import Oracle
 from tests.raw_yuv import akiyo, src01, src01_planes
 
 FEATURE, SCORE = 1e-5, 1e-3
@@ -99,6 +100,24 @@ def test_vmaf_v1(shared_data: Path, models: Path) -> None:
     assert found.tolist() == pytest.approx([92.207303, 88.339059, 86.194434], abs=SCORE)
 
 
+@pytest.mark.parametrize("depth", [8, 10])
+def test_libvmaf_says_the_same_of_every_model(shared_data: Path, models: Path, tmp_path: Path, depth: int) -> None:
+    """Among them those of a greater distance, which scale chroma first, and of high frame rates, whose motion looks two
+    pictures back. libvmaf's float features are not its fixed-point ones, which ours follow."""
+    pytest.importorskip("imageio_ffmpeg")
+    files = {p.stem: p for p in sorted(models.rglob("*.json")) if "_b_" not in p.stem}
+    assert len(files) >= 15
+    to_and_fro = [0, 1, 2, 1, 0]
+    ref, dist = (tuple(t[to_and_fro] for t in p) for p in src01_planes(shared_data))
+    if depth == 8:
+        ref, dist = (tuple((t.to(torch.int32) >> 2).to(torch.uint8) for t in p) for p in (ref, dist))
+    expected = Oracle(tmp_path).libvmaf((*ref,), (*dist,), depth, "420", [], list(files))
+    for name, path in files.items():
+        found = vmaf(ref[0], dist[0], model=path, bit_depth=depth, chroma=((ref[1], ref[2]), (dist[1], dist[2])))
+        apart = (found - expected[name]).abs().max().item()
+        assert apart < (0.02 if "float" in name else 2 * SCORE), f"{name}: {apart}"
+
+
 def test_speed_of_chroma(shared_data: Path) -> None:
     ref, dist = src01_planes(shared_data)
     options = SpeedOptions(sigma_nn=0.19, nn_floor=0.1, weight_var_mode=5, max_val=45.0)
@@ -137,6 +156,23 @@ def test_float_pictures_are_the_integer_ones(pair: Pair, models: Path) -> None:
     assert vmaf(ref.clamp_max(1), dist.clamp_max(1), model=models / "vmaf_v0.6.1.json").tolist() == pytest.approx(
         whole.tolist(), abs=SCORE
     )
+
+
+@pytest.mark.parametrize("model", ["vmaf_v0.6.1.json", "vmaf_v0.6.1neg.json"])
+def test_vmaf_can_be_climbed(pair: Pair, models: Path, model: str) -> None:
+    """The gradient with respect to the distorted picture is the slope, and a step along it raises the score."""
+    ref, dist = (t[:1, :, 60:188, 200:328].to(torch.int32).double() / 1023 for t in pair)
+
+    def score(x: Tensor) -> Tensor:
+        return vmaf(ref, x, model=models / model, clip=False).sum()
+
+    dist = dist.requires_grad_()
+    score(dist).backward()
+    assert dist.grad is not None and bool(dist.grad.isfinite().all())
+    step = dist.grad / dist.grad.abs().max() * 2e-3
+    low, high = (score((dist.detach() + sign * step).clamp(0, 1).requires_grad_()).item() for sign in (-1, 1))
+    assert (high - low) / 2 == pytest.approx(float((dist.grad * step).sum()), rel=0.1)
+    assert high > score(dist).item() + 0.1
 
 
 @pytest.mark.weights

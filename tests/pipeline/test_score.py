@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,19 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from mediaml.cli.score import register
+from mediaml.decode.raw_video import RawFormat
 from mediaml.engine.score.output import score_dict
 from mediaml.engine.score.pair import score
 from mediaml.engine.score.pairs import find_pairs, read_pairs
-from mediaml.errors import ContentDiffers, InvalidValue, MediaError, MediaMissing, UnknownName
+from mediaml.errors import (
+    ContentDiffers,
+    InvalidValue,
+    MediaError,
+    MediaMissing,
+    UnknownName,
+    WeightsAbsent,
+    WeightsCorrupt,
+)
 from mediaml.tables import Lake
 from tests.clips import make_clip, solid
 from tests.real_clips import Picture, write
@@ -215,8 +226,18 @@ def test_bad_use_is_refused_before_anything_is_decoded(source: Path, tmp_path: P
         invoke("-r", source)
     with pytest.raises(InvalidValue, match="scale_to"):
         score(source, source, ["psnr_y"], scale_to="huge")
-    with pytest.raises(InvalidValue, match="cannot be written"):
-        invoke(source, "-r", source, "-m", "psnr_y", "--json", tmp_path / "none" / "o.json")
+    for option in ("--json", "--csv", "--parquet", "--html"):
+        with pytest.raises(InvalidValue, match="cannot be written: there is no folder"):
+            invoke(source, "-r", source, "-m", "psnr_y", option, tmp_path / "none" / "o")
+    with pytest.raises(InvalidValue, match="at most 67,108,864 are compared"):
+        score(source, source, ["psnr_y"], scale_to="99999x99999")
+    with pytest.raises(InvalidValue, match="device 'cudaa' must be auto, cpu or cuda"):
+        invoke(source, "-r", source, "-m", "psnr_y", "--device", "cudaa")
+    (tmp_path / "d.yuv").write_bytes(bytes(100))
+    with pytest.raises(InvalidValue, match=r"d\.yuv: raw video has no header.*--size"):
+        invoke(tmp_path / "d.yuv", "-r", source, "-m", "psnr_y")
+    with pytest.raises(InvalidValue, match=r"none\.csv: cannot be read: No such file or directory$"):
+        invoke("--pairs", tmp_path / "none.csv")
 
 
 def test_low_values_are_gated_from_above(source: Path, tmp_path: Path) -> None:
@@ -256,6 +277,74 @@ def test_another_backend_gives_the_same_output(source: Path, tmp_path: Path) -> 
         assert theirs.frames[name] == pytest.approx(ours.frames[name], abs=2e-5)
     with pytest.raises(InvalidValue, match="does not give xpsnr"):
         score(distorted, source, ["xpsnr"], backend="libvmaf")
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("gray", 2e-5), ("gray10le", 2e-5), ("yuv420p9le", 2e-5)])
+def test_formats_that_libvmaf_lacks_are_sent_as_others(tmp_path: Path, kind: str, tolerance: float) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    rng = np.random.default_rng(2)
+    depth = {"gray": 8, "gray10le": 10, "yuv420p9le": 9}[kind]
+    raw = RawFormat(64, 48, kind, Fraction(25))
+    count = raw.frame_bytes // (1 if depth == 8 else 2)
+    files = []
+    for name, noise in (("ref", 0), ("dist", 1 << (depth - 4))):
+        codes = np.linspace(0, (1 << depth) - 1, 3 * count) + rng.integers(0, noise + 1, 3 * count)
+        clipped = codes.clip(0, (1 << depth) - 1).astype(np.uint8 if depth == 8 else np.uint16)
+        files.append(tmp_path / f"{name}.yuv")
+        files[-1].write_bytes(clipped.tobytes())
+    ours, theirs = (
+        score(files[1], files[0], ["psnr", "ssim"], raw=raw, align=False, backend=b) for b in ("mediaml", "libvmaf")
+    )
+    assert ("psnr_u" in ours.pooled) == ("psnr_u" in theirs.pooled) == (not kind.startswith("gray"))
+    for name in theirs.pooled:
+        assert theirs.frames[name] == pytest.approx(ours.frames[name], abs=tolerance), name
+
+
+@pytest.mark.weights
+@pytest.mark.data
+def test_any_libvmaf_model_by_its_path(source: Path, tmp_path: Path, shared_data: Path) -> None:
+    folder = shared_data / "vmaf-models/Netflix+vmaf/model"
+    distorted = encode(tmp_path / "d.mp4", range(12), crf=40)
+    code, output = invoke(
+        distorted, "-r", source, "-m", f"{folder}/vmaf_v0.6.1.json,{folder}/vmaf_v0.6.1.json?transform=1,vmaf:vmaf_v0.6.1neg",
+        "--json", tmp_path / "o.json", "--fail-under", "vmaf_v0_6_1neg=99",
+    )  # fmt: skip
+    assert code == 3 and "vmaf_v0_6_1 " in output and "missed: d.mp4: mean:vmaf_v0_6_1neg=99" in output
+    made = json.loads((tmp_path / "o.json").read_text())
+    built_in = score(distorted, source, ["vmaf", "vmaf_phone", "vmaf_neg"])
+    for ours, known in (("vmaf_v0_6_1", "vmaf"), ("vmaf_v0_6_1_phone", "vmaf_phone"), ("vmaf_v0_6_1neg", "vmaf_neg")):
+        assert made["pooled_metrics"][ours]["mean"] == pytest.approx(built_in[known].mean, abs=1e-9)
+    (model,) = made["conventions"]["vmaf_v0_6_1"]["models"].values()
+    assert model == hashlib.sha256((folder / "vmaf_v0.6.1.json").read_bytes()).hexdigest()
+    assert made["data_range"] == "limited, codes 0..255 (8 bit)"
+    with pytest.raises(WeightsAbsent, match="no such VMAF model file"):
+        score(distorted, source, [str(tmp_path / "none.json")])
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(WeightsCorrupt, match=r"bad\.json"):
+        score(distorted, source, [str(tmp_path / "bad.json")])
+    with pytest.raises(UnknownName, match=r"did you mean vmaf_v0\.6\.1neg"):
+        score(distorted, source, ["vmaf:vmaf_v0.6.1ne"])
+
+
+def test_metrics_are_listed_with_their_conventions() -> None:
+    code, output = invoke("--metrics", "list")
+    lines = output.splitlines()
+    assert code == 0 and any(line.startswith("ssim:piq ") for line in lines)
+    assert any(line.startswith("vmaf_neg ") for line in lines) and not any(line.startswith("siti") for line in lines)
+
+
+def test_shots_are_found_and_the_worst_is_named(source: Path, tmp_path: Path) -> None:
+    other = [255 - picture(i) for i in range(40)]
+    sharp = write(tmp_path / "two.mp4", [*(picture(i) for i in range(40)), *other], crf=1)
+    noisy = [p.copy() for p in other]
+    for p in noisy:
+        p[:HEIGHT] = np.round(p[:HEIGHT].astype(float) / 48).clip(0, 5) * 48
+    worse = write(tmp_path / "worse.mp4", [*(picture(i) for i in range(40)), *noisy], crf=1)
+    code, output = invoke(worse, "-r", sharp, "-m", "psnr_y", "--no-align")
+    assert code == 0 and "worst shot by psnr_y" in output and "1.60 to 3.20 s" in output
+    assert "worst shot" not in invoke(worse, "-r", sharp, "-m", "psnr_y", "--no-align", "--shots", "none")[1]
+    with pytest.raises(UnknownName, match="did you mean fast"):
+        invoke(worse, "-r", sharp, "--shots", "fst")
 
 
 def test_no_backend_says_where_was_looked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_every_section_is_there_with_its_figures(result: ScoreResult, tmp_path: 
     for value in (pooled.mean, pooled.harmonic_mean, *(pooled.percentiles[n] for n in (1, 5, 10)), pooled.min):
         assert f"{value:.4f}" in page.words
     assert f"{pooled.worst_second.value:.4f} at 0:0{pooled.worst_second.start_seconds:.2f}" in page.words
-    assert f"psnr_y, mean {pooled.mean:.4g}" in page.words
+    assert f"psnr_y, mean {pooled.mean:.2f}" in page.words
     assert "encode.mp4 against source.mkv" in page.words
     for shot, name in product(result.shots, ("psnr_y", "ssim")):
         assert f"{shot.pooled[name].mean:.4f}" in page.words
@@ -107,7 +107,14 @@ def test_every_section_is_there_with_its_figures(result: ScoreResult, tmp_path: 
     for told in ("psnr@1", "ssim@1", "PSNR of Y; convention libvmaf: capped", "Wang, Bovik"):
         assert told in page.words, told
     assert result.distorted.path in page.words
-    for fact in ("128 × 96", "yuv420p, 8 bit", "h264", "ffv1", "40 of 40 frames aligned"):
+    for fact in (
+        "128 × 96",
+        "yuv420p, 8 bit",
+        "h264",
+        "ffv1",
+        "40 of 40 frames aligned",
+        "limited, codes 0..255 (8 bit)",
+    ):
         assert fact in page.words, fact
 
 
@@ -187,6 +194,7 @@ def test_identical_files_give_a_black_map(tmp_path: Path) -> None:
     result = score(file, file, ["psnr_y"], device="cpu")
     gallery = worst_pictures(result)
     assert all(p.peak_error == 0 and decoded(p.error).max() < 12 for p in gallery.pictures)
+    assert page_of(result, tmp_path)[1].classes("rect").count("k0") == 0  # under a second long: no worst one
     assert page_of(result, tmp_path)[1].values("section", "id") == [s for s in SECTIONS if s != "shots"]
 
 

@@ -142,6 +142,21 @@ def test_motion_across_batches_is_motion_of_the_whole() -> None:
     parts = [meter.push(x[a:b], 8) for a, b in ((0, 1), (1, 4), (4, 7))]
     assert torch.equal(torch.cat(parts), motion(x))
     assert meter.push(texture(1, 20, 20), 8).tolist() == [0.0]  # another size: nothing to compare with
+    meter = MotionMeter(2)
+    parts = [meter.push(x[a:b], 8) for a, b in ((0, 1), (1, 2), (2, 6), (6, 7))]
+    assert torch.equal(torch.cat(parts), motion(x, step=2))
+
+
+def test_motion_over_five_frames_as_libvmaf_has_it() -> None:
+    """The values that libvmaf 3.1 gives for seven frames of a real clip, from its own differences two frames apart."""
+    moved = torch.tensor([0.0, 0.0, 3.7917, 4.36732, 4.74406, 2.8503, 4.05593], dtype=torch.float64)
+    two = [0.0, 0.0, 4.36732, 3.7917, 2.8503, 4.05593, 4.05593]
+    assert motion2(moved, step=2).tolist() == two
+    assert motion3(moved, step=2).tolist() == [3.7917, 3.7917, *two[2:]]
+    averaged = motion3(moved, step=2, average=True).tolist()
+    assert averaged == pytest.approx([3.7917, 3.7917, 4.07951, 4.07951, 3.321, 3.45312, 4.05593], abs=1e-5)
+    for few in (1, 2):
+        assert motion3(torch.zeros(few, dtype=torch.float64), step=2, average=True).tolist() == [0.0] * few
 
 
 def test_features_are_computed_once_for_several_models(x: Tensor) -> None:
@@ -155,7 +170,7 @@ def test_features_are_computed_once_for_several_models(x: Tensor) -> None:
     ]
     plan = Plan.of(wanted)
     assert plan == Plan((100.0,), (AdmOptions(), AdmOptions(enhn_gain_limit=1.0)))
-    found = spatial(x, y, 8, plan) | temporal(motion(x), wanted)
+    found = spatial(x, y, 8, plan) | temporal({1: motion(x)}, wanted)
     assert set(wanted) <= set(found)
     assert torch.allclose(found[Feature("vif_scale1")], vif(x, y)[:, 1])
     assert torch.allclose(found[wanted[2]], adm(x, y, options=AdmOptions(enhn_gain_limit=1.0)).adm2)
@@ -166,6 +181,8 @@ def test_features_are_computed_once_for_several_models(x: Tensor) -> None:
     [
         (Feature("sharpness"), "VMAF feature 'sharpness'; known: vif_scale0"),
         (Feature("adm2", (("adm_wish", 1.0),)), "option adm_wish; known: adm_enhn_gain_limit"),
+        (Feature("speed_chroma_uv", (("speed_prescale", 0.5),)), "speed_prescale_method 'nearest': only bilinear"),
+        (Feature("speed_chroma_uv", (("speed_prescale", 2.0),)), "speed_prescale 2 must lie in 0.1..1"),
     ],
 )
 def test_an_unknown_feature_or_option(feature: Feature, complaint: str) -> None:

@@ -13,7 +13,7 @@ from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch, Planes
-from mediaml.metrics.vmaf_features import MotionMeter, Plan, normal, spatial, temporal
+from mediaml.metrics.vmaf_features import MotionMeter, Plan, motion_steps, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
 from mediaml.spec import Better, Column, Need, Table, View
 
@@ -23,7 +23,7 @@ CITE = "Li et al. 2016, Toward a practical perceptual video quality metric; http
 COST_MS = 150.0  # a pair of 1080p pictures, for all VMAF analyzers together
 
 NEG = ("vif_enhn_gain_limit", 1.0), ("adm_enhn_gain_limit", 1.0)
-_SHARED = Plan.of(
+SHARED = Plan.of(
     Feature(name, options) for name, limit in (("vif_scale0", NEG[0]), ("adm2", NEG[1])) for options in ((), (limit,))
 )
 
@@ -48,7 +48,7 @@ class VmafAnalyzer(FrameAnalyzer):
     def setup(self, device: torch.device) -> None:
         super().setup(device)
         self.model: VmafModels = read_vmaf_model(weights.resolve(self.spec.weights[0]))
-        self._plan = _SHARED if self.shares_features else Plan.of(self.model.features)
+        self._plan = SHARED if self.shares_features else Plan.of(self.model.features)
         self._reset()
 
     @abstractmethod
@@ -61,11 +61,13 @@ class VmafAnalyzer(FrameAnalyzer):
         self._pts.append(batch.pts_seconds)
         if self._plan.fits(*ref.size, (ref.u.shape[2], ref.u.shape[3]) if ref.u is not None else None):
             values = batch.shared(("vmaf_spatial", self._plan), lambda: _spatial(ref, dist, self._plan))
-            self._moved.append(self._meter.push(ref.y, ref.bit_depth))
+            for step, meter in self._meters.items():
+                self._moved[step].append(meter.push(ref.y, ref.bit_depth))
         else:
             nothing = torch.full((len(batch),), math.nan, dtype=torch.float64, device=batch.device)
             values = {f: nothing for f in self._wanted if not f.name.startswith("motion")}
-            self._moved.append(nothing)
+            for moved in self._moved.values():
+                moved.append(nothing)
         self._spatial.append({f: values[k] for f in self._wanted for k in (f, normal(f)) if k in values})
         return {}
 
@@ -75,7 +77,7 @@ class VmafAnalyzer(FrameAnalyzer):
         if not index:
             return {}
         values = {f: torch.cat([p[f] for p in parts]) for f in parts[0]}
-        values |= temporal(torch.cat(moved), self._wanted)
+        values |= temporal({step: torch.cat(parts) for step, parts in moved.items()}, self._wanted)
         columns = {name: _nullable(column) for name, column in self.columns(values).items()}
         keys = {"frame_index": torch.cat(index).tolist(), "pts_seconds": torch.cat(pts).tolist()}
         return {Table.FRAMES: keys | columns}
@@ -88,8 +90,8 @@ class VmafAnalyzer(FrameAnalyzer):
         self._index: list[Tensor] = []
         self._pts: list[Tensor] = []
         self._spatial: list[dict[Feature, Tensor]] = []
-        self._moved: list[Tensor] = []
-        self._meter = MotionMeter()
+        self._meters = {step: MotionMeter(step) for step in motion_steps(self._wanted)}
+        self._moved: dict[int, list[Tensor]] = {step: [] for step in self._meters}
 
 
 def _spatial(ref: Planes, dist: Planes, plan: Plan) -> dict[Feature, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mediaml.analyzers.base import Analyzer, registry
+from mediaml.analyzers.base import Analyzer, registry, select
 from mediaml.errors import InvalidValue, UnknownName
 from mediaml.spec import Column, Table, View
 
@@ -57,6 +57,9 @@ def choose_metrics(names: Sequence[str] | None = None) -> Chosen:
 
 
 def _resolve(name: str, known: Mapping[str, type[Analyzer]]) -> list[tuple[type[Analyzer], tuple[Column, ...]]]:
+    if name.startswith("vmaf:") or name.lower().endswith((".json", ".json?transform=1")):
+        member = select([name if name.startswith("vmaf:") else f"vmaf:{name}"])[0]
+        return [(member, _frames(member))]
     plain = name.replace(":", "_")  # ssim:wang2004 is the analyzer ssim_wang2004
     if plain in known:
         return [(known[plain], _frames(known[plain]))]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import uuid
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from mediaml import weights
+from mediaml.engine.runner import Runner
 from mediaml.engine.score.result import ScoreResult
 from mediaml.errors import InvalidValue, printable
-from mediaml.spec import Column
+from mediaml.spec import Column, Table
 from mediaml.tables.export import ExportFormat, export
 
 KEYS = (
@@ -26,7 +30,8 @@ KEYS = (
 
 def score_dict(result: ScoreResult) -> dict[str, Any]:
     """Plain JSON types. libvmaf's fields: version, params, fps, frames[].frameNum and .metrics, pooled_metrics,
-    aggregate_metrics; ours: pair, worst_frames, shots, notes, failed. A metric without a value on a frame is left out."""
+    aggregate_metrics; ours: pair, metrics, conventions (what the columns are, settings, model files with their sha256),
+    data_range, worst_frames, shots, notes, failed. A metric without a value on a frame is left out."""
     form = result.plan.form
     return {
         "version": f"mediaml {version('mediaml')}",
@@ -43,7 +48,8 @@ def score_dict(result: ScoreResult) -> dict[str, Any]:
         },
         "metrics": {c.name: {"unit": c.unit, "description": c.description, "better": c.better} for c in result.columns},
         "backend": result.backend,
-        "conventions": {r.spec.name: {"analyzer": r.spec.id, "source": r.spec.cite} for r in result.runners},
+        "data_range": data_range(result),
+        "conventions": {r.spec.name: passport(r) for r in result.runners},
         "worst_frames": [
             {
                 "metric": result.primary,
@@ -63,6 +69,25 @@ def score_dict(result: ScoreResult) -> dict[str, Any]:
         "notes": result.notes,
         "failed": result.failed,
         "seconds": {"wall": round(result.wall_seconds, 3), "align": round(result.align_seconds, 3)},
+    }
+
+
+def data_range(result: ScoreResult) -> str:
+    """Which codes were compared: "limited, 0..1023 (10 bit)"."""
+    form = result.plan.form
+    return f"{form.colour.range}, codes 0..{2**form.bit_depth - 1} ({form.bit_depth} bit)"
+
+
+def passport(runner: Runner) -> dict[str, Any]:
+    """What makes one analyzer's values comparable: convention, settings, model files. Plain JSON types."""
+    spec = runner.spec
+    return {
+        "analyzer": spec.id,
+        "summary": spec.summary,
+        "source": spec.cite,
+        "columns": {c.name: c.description for c in spec.columns(Table.FRAMES)},
+        "settings": dict(runner.analyzer.parameters),
+        "models": {printable(name): weights.describe(name).sha256 for name in spec.weights},
     }
 
 
@@ -96,8 +121,31 @@ def frame_table(result: ScoreResult) -> pa.Table:
         facts = {"unit": column.unit, "description": column.description}
         facts |= {} if column.better is None else {"better": column.better}
         fields.append(pa.field(column.name, array.type, metadata=facts))
-    about = {"distorted": printable(result.distorted.path), "reference": printable(result.reference.path)}
+    passports = {r.spec.name: passport(r) for r in result.runners}
+    about = {
+        "distorted": printable(result.distorted.path),
+        "reference": printable(result.reference.path),
+        "mediaml": version("mediaml"),
+        "backend": result.backend,
+        "data_range": data_range(result),
+        "pair": json.dumps(result.plan.to_dict(), allow_nan=False),
+        "conventions": json.dumps(passports, allow_nan=False),
+    }
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=about))
+
+
+def check_writable(paths: Iterable[Path | None]) -> None:
+    """Before hours of work: raises InvalidValue for an output whose folder is not there or cannot be written to."""
+    for path in paths:
+        folder = None if path is None else path.parent
+        if path is None or folder is None:
+            continue
+        if not folder.is_dir():
+            raise InvalidValue(f"{printable(path)}: cannot be written: there is no folder {printable(folder)}")
+        if path.is_dir() or not os.access(folder, os.W_OK):
+            raise InvalidValue(
+                f"{printable(path)}: cannot be written: {'a folder' if path.is_dir() else 'no permission'}"
+            )
 
 
 def write_json(value: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:

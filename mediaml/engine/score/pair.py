@@ -24,8 +24,9 @@ from mediaml.engine.run import Progress, feed_delivery
 from mediaml.engine.runner import Runner
 from mediaml.engine.score.metrics import Chosen, choose_metrics
 from mediaml.engine.score.result import ScoreResult, ShotScore, WorstFrame
+from mediaml.engine.score.shots import ShotDetector, check_detector, find_shots
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS, DeviceName, choose_device
-from mediaml.errors import AnalyzerError, NothingDecoded, UnknownName
+from mediaml.errors import AnalyzerError, InvalidValue, NothingDecoded, UnknownName, printable
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Table
 
@@ -45,7 +46,7 @@ def score(
     align: bool = True,
     scale_to: str = "reference",
     shots: Sequence[tuple[float, float]] | None = None,
-    detect_shots: bool = False,
+    detect_shots: ShotDetector = "none",
     raw: RawFormat | None = None,
     raw_reference: RawFormat | None = None,
     device: DeviceName = "auto",
@@ -61,7 +62,8 @@ def score(
         align: False pairs frame i with frame i and looks at nothing.
         scale_to: "reference" (the distorted pictures are scaled, bicubic), "distorted" or "WIDTHxHEIGHT".
         shots: [start, end) in seconds of the distorted file, to be pooled one by one.
-        detect_shots: finds the shots of the distorted file first (decodes it once more; needs the shot detector's weights).
+        detect_shots: "fast" (picture differences) or "network" (TransNetV2, whose weights must be there) finds the shots of
+            the distorted file, which is decoded once more in small pictures for that.
         backend: "libvmaf" hands the aligned pictures to an ffmpeg that has it; columns and output are the same.
         raw, raw_reference: how to read files without a header (raw YUV).
         out: a lake into which per-frame and pooled values go.
@@ -72,19 +74,19 @@ def score(
     """
     began = time.perf_counter()
     chosen = choose_metrics(metrics)
+    check_detector(detect_shots)
     outside = _outside(backend, chosen)
     where = torch.device(choose_device(device))
-    files = (
-        VideoFile.of(_name(distorted), raw),
-        VideoFile.of(_name(reference), raw_reference or raw_like(reference, raw)),
-    )
+    raw_reference = raw_reference or raw_like(reference, raw)
+    for path, form in ((distorted, raw), (reference, raw_reference)):
+        check_raw(path, form)
+    files = VideoFile.of(_name(distorted), raw), VideoFile.of(_name(reference), raw_reference)
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
     result = _run(plan, chosen, where, max_pixels, progress, outside)
-    if shots is None and detect_shots:
-        from mediaml.engine.score.shots import find_shots
-
-        shots = find_shots(files[0], where, max_pixels)
+    if shots is None:
+        shots, said = find_shots(files[0], detect_shots, where, max_pixels)
+        result.notes += said
     result.shots = [_shot(result, start, end) for start, end in shots or ()]
     result.wall_seconds, result.align_seconds = time.perf_counter() - began, aligned - began
     if out is not None:
@@ -110,6 +112,15 @@ def _outside(backend: str, chosen: Chosen) -> LibvmafBackend | None:
 def raw_like(path: PathName, raw: RawFormat | None) -> RawFormat | None:
     """`raw` for a reference that has no header either."""
     return raw if Path(path).suffix.lower() in RAW_EXTENSIONS else None
+
+
+def check_raw(path: PathName, raw: RawFormat | None) -> None:
+    """Raises InvalidValue for a file that has no header where nobody said what is in it."""
+    if raw is None and Path(path).suffix.lower() in RAW_EXTENSIONS:
+        raise InvalidValue(
+            f"{printable(path)}: raw video has no header; say what it holds: --size WIDTHxHEIGHT, --pixel-format, --fps "
+            "(in Python raw=RawFormat(...)), or wrap it as Y4M"
+        )
 
 
 def _name(path: PathName) -> str:

@@ -18,6 +18,7 @@ from mediaml.engine.score.lake import stored
 from mediaml.engine.score.metrics import Chosen, choose_metrics
 from mediaml.engine.score.pair import BackendName, raw_like, score
 from mediaml.engine.score.result import ScoreResult
+from mediaml.engine.score.shots import ShotDetector
 from mediaml.engine.settings import DeviceName
 from mediaml.errors import AnalyzerError, InvalidValue, MediaError, MediaMissing, printable
 from mediaml.tables import Lake
@@ -71,7 +72,8 @@ def read_pairs(path: Path) -> list[Pair]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValue(f"{printable(path)}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InvalidValue(f"{printable(path)}: cannot be read: {why}") from error
     rows = csv.DictReader(text.splitlines())
     if not rows.fieldnames or not {"distorted", "reference"} <= set(rows.fieldnames):
         raise InvalidValue(f"{printable(path)}: its first line must name the columns distorted and reference")
@@ -128,7 +130,7 @@ class ScoreSettings:
     backend: BackendName = "mediaml"
     out: Path | None = None
     limits: tuple[Limit, ...] = ()
-    detect_shots: bool = False
+    detect_shots: ShotDetector = "none"
 
     def names(self) -> list[str]:
         """The metrics, and those of the limits beside them. Raises UnknownName, InvalidValue."""

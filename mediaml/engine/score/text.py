@@ -26,13 +26,24 @@ def alignment_line(result: ScoreResult) -> str:
     return ", ".join(parts)
 
 
+def _intervals(result: ScoreResult) -> list[str]:
+    """Mean bounds of the metrics that have an interval a frame."""
+    p = result.pooled
+    return [
+        f"{name}: 95 % interval {p[f'{name}_low'].mean:.4f} to {p[f'{name}_high'].mean:.4f} (mean over the frames)"
+        for name in result.headline
+        if f"{name}_low" in p and f"{name}_high" in p
+    ]
+
+
 def worst_lines(result: ScoreResult) -> list[str]:
     """The worst frames, and the worst shot where shots are known, by the first metric."""
     name = result.primary
     frames = ", ".join(f"{w.value:.3f} at {w.pts_seconds:.2f} s (frame {w.frame_index})" for w in result.worst)
     lines = [f"worst frames by {name}: {frames}"] if frames else []
+    lines += _intervals(result)
     scored = [(s.pooled[name].mean, s) for s in result.shots if name in s.pooled]
-    if scored:
+    if len(scored) > 1:
         lower = result.pooled[name].lower_is_better
         value, shot = (max if lower else min)(scored, key=lambda pair: pair[0])
         lines.append(f"worst shot by {name}: {value:.3f}, {shot.start_seconds:.2f} to {shot.end_seconds:.2f} s")
