@@ -18,7 +18,9 @@ _REACH = 32  # pixels; most of what an unknown network looks at
 _BYTES_PER_PIXEL = 8000.0
 
 
-def load_checkpoint(path: Path, scale: int, device: torch.device, tile: int | None, workers: int) -> Enlarger:
+def load_checkpoint(
+    path: Path, scale: int, device: torch.device, *, tile: int | None, workers: int, ensemble: bool
+) -> Enlarger:
     """The network that spandrel makes of the tensors in `path`.
 
     The file is read here, with `weights_only`, so that a pickle with code in it is refused and never run. Raises InvalidValue
@@ -45,7 +47,7 @@ def load_checkpoint(path: Path, scale: int, device: torch.device, tile: int | No
     name = f"{model.architecture.name}:{path.name}"
     return RgbEnlarger(
         name, model.model, native=model.scale, scale=scale, reach=_REACH, bytes_per_pixel=_BYTES_PER_PIXEL,
-        device=device, tile=tile, workers=workers,
+        device=device, tile=tile, workers=workers, ensemble=ensemble,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +40,15 @@ def is_picture(path: Path) -> bool:
 def upscale_photos(source: Path, out: Path, settings: UpscaleSettings) -> Iterator[PhotoOutcome]:
     """Enlarges each picture of a directory (or one picture), in the order of names; a bad one does not stop the others.
 
-    Turned as EXIF says; the ICC profile is kept, other metadata are not; alpha is enlarged by Lanczos. A file appears under
+    Turned as EXIF says; the ICC profile is kept, other metadata are not; alpha is enlarged by Lanczos. Our own network takes
+    the mean over eight orientations unless the settings say otherwise. A file appears under
     its name when it is whole. Raises InvalidValue where there is no picture, MediaMissing, OutputUnwritable.
     """
     if not source.exists():
         raise MediaMissing(source, "no such file or directory")
     pairs = _pairs(source, out)
+    if settings.ensemble is None and settings.model == "mediaml_sr_x2":
+        settings = replace(settings, ensemble=True)
     enlarger = load_enlarger(settings)
     for number, (picture, target) in enumerate(pairs, 1):
         error = None
