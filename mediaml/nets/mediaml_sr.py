@@ -103,7 +103,7 @@ class MediamlSr(nn.Module):
             )
         cells = _cells(luma)
         out = F.conv2d(cells, self.base) + self._residual(_centred(cells).to(self.compute_dtype), strength)
-        return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+        return _picture(out, luma.shape)
 
     def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:
         """(N, 4, h + 4, w + 4) -> (N, 16, h, w), gated."""
@@ -149,8 +149,7 @@ class MediamlSr(nn.Module):
 
 def lanczos_x2(luma: Tensor) -> Tensor:
     """(N, 1, H, W) -> (N, 1, 2H, 2W): what the network falls back to, Lanczos with three lobes, not clamped."""
-    out = F.conv2d(_cells(luma), lanczos_kernel().to(luma))
-    return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+    return _picture(F.conv2d(_cells(luma), lanczos_kernel().to(luma)), luma.shape)
 
 
 def _cells(luma: Tensor) -> Tensor:
@@ -160,6 +159,15 @@ def _cells(luma: Tensor) -> Tensor:
     padded = F.pad(luma, (ring, ring + width % CELL, ring, ring + height % CELL), mode="replicate")
     cells = F.pixel_unshuffle(padded, CELL)
     return cells.contiguous(memory_format=torch.channels_last) if luma.device.type == "cpu" else cells
+
+
+def _picture(out: Tensor, shape: torch.Size) -> Tensor:
+    """(N, 16, h, w) -> (N, 1, 2H, 2W) for luma of `shape`: a pixel shuffle, half its time where channels come last."""
+    count, _, rows, columns = out.shape
+    side = 2 * CELL
+    cells = out.permute(0, 2, 3, 1).reshape(count, rows, columns, side, side)
+    shown = cells.permute(0, 1, 3, 2, 4).reshape(count, 1, side * rows, side * columns)
+    return shown[:, :, : 2 * shape[2], : 2 * shape[3]]
 
 
 def _centred(cells: Tensor) -> Tensor:

@@ -99,12 +99,15 @@ def _mse(shown: Tensor, original: NDArray[np.uint8]) -> float:
     return float((codes - torch.from_numpy(original)).square().mean())
 
 
-def held_out_clips(frames: int, size: tuple[int, int] = (640, 384)) -> list[tuple[str, list[Planes]]]:
+def held_out_clips(
+    frames: int, size: tuple[int, int] = (640, 384), only: str | None = None
+) -> list[tuple[str, list[Planes]]]:
     """Clips of a moving camera over pictures that neither training nor validation sees; the same whenever they are made."""
     shown = _held_out(MEASURED)
     return [
         (name, [rgb_to_planes(f) for f in clip([picture, shown[i + 1][1]], size, frames, 9000 + i)])
         for i, (name, picture) in enumerate(shown[:-1])
+        if only in (None, name)
     ]
 
 
