@@ -31,6 +31,7 @@ GATE_FROM, GATE_RATE = (
 MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
 EMA = 0.999
 SAVE_SECONDS = 240
+CLEAN = 0.3  # share of pictures that were never coded, of those that the estimator is shown
 _SEEN = 0.005  # share of the pairs that make a knot known
 DECIBELS_FROM = 0.5  # share of the time after which the loss is in dB instead of Charbonnier's
 WORSE = 1.0  # weight of each dB by which a patch is worse than Lanczos, beside the mean of all dB
@@ -141,8 +142,10 @@ def train_estimator(pairs: Pairs, steps: int = 1500, seed: int = 0) -> StrengthE
         net.deviation.copy_(features.std(dim=0) + 1e-3)
     optimizer = torch.optim.AdamW(net.head.parameters(), lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    clean = label == 0
+    chance = torch.where(clean, CLEAN / clean.sum().clamp(min=1), (1 - CLEAN) / (~clean).sum().clamp(min=1))
     for _ in range(steps):
-        which = torch.randint(len(label), (256,))
+        which = torch.multinomial(chance, 256, replacement=True)
         shown = net.unbounded(features[which] + 0.05 * torch.randn_like(features[which]) * net.deviation)
         loss = F.smooth_l1_loss(shown, label[which], beta=0.05)
         optimizer.zero_grad(set_to_none=True)

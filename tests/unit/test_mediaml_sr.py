@@ -14,7 +14,7 @@ from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator, lanczos_x2
 from mediaml.restore.chroma import enlarged_chroma
 from mediaml.restore.ensemble import over_orientations
 from mediaml.restore.luma import LumaEnlarger
-from mediaml.restore.strength import Steady
+from mediaml.restore.strength import Steady, exported_strength, jpeg_strength
 from mediaml.restore.tiling import tile_side, tiled
 
 
@@ -227,3 +227,16 @@ def test_the_steady_strength_is_a_mean_of_all_and_then_of_the_last() -> None:
     for _ in range(60):
         last = steady.next(1.0)
     assert last == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_strength_of_a_jpeg_is_in_its_table() -> None:
+    flat = [5] * 64  # a quantizer step of 5 is H.264's at QP 18
+    assert jpeg_strength(flat) == pytest.approx(18 / 51)
+    assert jpeg_strength([1] * 64) < jpeg_strength(flat) < jpeg_strength([255] * 64) <= 1
+    assert jpeg_strength([99, *flat[1:]]) == jpeg_strength(flat)
+
+
+def test_what_loses_nothing_was_not_compressed() -> None:
+    assert exported_strength("ffv1", float("nan")) == 0.0
+    assert exported_strength("hevc", float("nan")) is None
+    assert exported_strength("h264", 25.5) == 0.5
