@@ -2,8 +2,9 @@
 
     apt-get update && python -m pipelines.train_sr work/ --minutes 60
 
-Needs Debian 12's apt-get for the pictures (250 MB) and 2 GB of memory. Shards and checkpoints below `work/` are kept: a
-second call goes on with the data that is there. The result is `work/mediaml_sr_x2.safetensors` with a card beside it.
+Needs Debian 12's apt-get for the pictures (250 MB) and 2 GB of memory. Shards and the state of training below `work/` are
+kept: the same call again goes on from there, also after a kill. The result is `work/mediaml_sr_x2.safetensors` with its
+figures beside it.
 """
 
 from __future__ import annotations
@@ -15,52 +16,68 @@ from pathlib import Path
 import torch
 
 from mediaml.nets.mediaml_sr import MediamlSr
-from pipelines.sr_training.evaluation import CodedScore, coded_scores, held_out_clips, lanczos, still_psnr
-from pipelines.sr_training.pairs import SOFT_SEEDS, make_shard, read_shards
-from pipelines.sr_training.training import fill_unseen_knots, save, train, train_estimator
+from pipelines.sr_training.caution import leeways, shares, shrink
+from pipelines.sr_training.evaluation import (
+    CodedScore,
+    coded_scores,
+    held_out_clips,
+    lanczos,
+    still_psnr,
+    validation_clips,
+)
+from pipelines.sr_training.pairs import make_shard, read_shards
+from pipelines.sr_training.training import as_estimated, fill_unseen_knots, save, train, train_estimator
 from pipelines.training_media.encodes import Codec
 from pipelines.training_media.pictures import fetch, listed
 
+SHARDS, WIDE = 100, 128
 ENCODES: tuple[tuple[Codec, int], ...] = tuple((codec, crf) for codec in ("x264", "svt-av1") for crf in (20, 26, 32))
+CAUTION: tuple[tuple[Codec, int], ...] = (
+    *(("x264", crf) for crf in (19, 23, 27, 30, 33, 36)),
+    *(("svt-av1", crf) for crf in (22, 30, 38, 46)),
+    *(("x265", crf) for crf in (22, 28, 34)),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for shards, checkpoints and the result")
-    parser.add_argument("--minutes", type=float, default=60, help="of training the network, by the clock")
-    parser.add_argument("--shards", type=int, default=330, help="192 pairs each; 2.3 s each on one core")
+    parser.add_argument("--minutes", type=float, default=93, help="of training the network, by the clock")
+    parser.add_argument("--shards", type=int, default=SHARDS, help="some 230 pairs each; 1.9 s each on one core")
     parser.add_argument("--channels", type=int, default=48)
     parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=8, help="of each clip that caution and the figures look at")
     parser.add_argument("--set5", type=Path, help="folder of Set5's PNG files, for measuring only")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
 
     fetch()
     pictures = listed(split="train")
-    sharp = [make_shard(pictures, seed, chosen.work / "pairs") for seed in range(chosen.shards)]
-    soft = [make_shard(pictures, SOFT_SEEDS + seed, chosen.work / "pairs") for seed in range(chosen.shards // 8)]
-    pairs = read_shards(sharp)
-    print(f"{len(pairs.low)} pairs, {len(pairs.frames)} whole frames")
-
-    def report(step: int, loss: float, net: MediamlSr) -> None:
-        stills = still_psnr(net, chosen.set5) if chosen.set5 else {}
-        print(f"{time.strftime('%H:%M')} step {step}, loss {loss:.5f}", *(f"{k} {v:.2f}" for k, v in stills.items()))
-
+    pairs = read_shards([make_shard(pictures, seed, chosen.work / "pairs") for seed in range(chosen.shards)])
+    print(f"{len(pairs.low)} pairs, {len(pairs.frames)} whole frames", flush=True)
+    estimator = train_estimator(pairs)
+    pairs = as_estimated(pairs, estimator)
     result = chosen.work / "mediaml_sr_x2.safetensors"
-    net = train(pairs, chosen.minutes, result, channels=chosen.channels, depth=chosen.depth, wide=None, report=report)
-    pairs = read_shards([*sharp[::2], *soft * 2])  # originals like real video, which is soft, and was coded before
+
+    def report(step: int, share: float, loss: float, net: MediamlSr) -> None:
+        save(net, result.with_suffix(".unfinished.safetensors"), estimator)
+        print(f"{time.strftime('%H:%M')} step {step}, {share:.0%} of the time, loss {loss:.4f}", flush=True)
+
     net = train(
-        pairs, chosen.minutes / 6, result, channels=chosen.channels, depth=chosen.depth, wide=None, report=report,
-        start=net, peak_rate=4e-4,
+        pairs, chosen.minutes, chosen.work / "training.pt",
+        channels=chosen.channels, depth=chosen.depth, wide=WIDE, report=report,
     )  # fmt: skip
     fill_unseen_knots(net, pairs.strength)
-    save(net, result, train_estimator(pairs))
-    scores = list(coded_scores(net, held_out_clips(16), ENCODES))
-    result.with_suffix(".md").write_text(card(scores, net, chosen.set5), "utf-8")
+    share = shares(list(leeways(net, estimator, validation_clips(chosen.frames), CAUTION)))
+    print("share of the residual by strength:", " ".join(f"{s:.2f}" for s in share))
+    shrink(net, share)
+    save(net, result, estimator)
+    scores = list(coded_scores(net, held_out_clips(chosen.frames), ENCODES))
+    result.with_suffix(".md").write_text(figures(scores, net, chosen.set5), "utf-8")
     print(f"{result}, {result.with_suffix('.md')}")
 
 
-def card(scores: list[CodedScore], net: MediamlSr, set5: Path | None) -> str:
+def figures(scores: list[CodedScore], net: MediamlSr, set5: Path | None) -> str:
     """The figures of a run, as a table."""
     lines = ["| clip | codec | CRF | Lanczos dB | mediaml_sr_x2 dB | gain |", "|---|---|---|---|---|---|"]
     lines += [f"| {s.clip} | {s.codec} | {s.crf} | {s.lanczos:.2f} | {s.ours:.2f} | {s.gain:+.2f} |" for s in scores]

@@ -72,8 +72,11 @@ class PlainBlock(nn.Module):
 class MediamlSr(nn.Module):
     """(N, 1, H, W) luma in [0, 1] and (N,) strength -> (N, 1, 2H, 2W), not clamped. Any H, W from 1x1 up.
 
-    `wide` trains each convolution through that many channels; None is the plain net that files hold.
+    `wide` trains each convolution through that many channels; None is the plain net that files hold. `compute_dtype` is what
+    the residual is computed in; weights and the base stay float32.
     """
+
+    compute_dtype = torch.float32
 
     def __init__(self, channels: int = 48, depth: int = 4, wide: int | None = None) -> None:
         super().__init__()
@@ -83,7 +86,7 @@ class MediamlSr(nn.Module):
             PlainBlock(*size) if wide is None else LinearBlock(*size, wide=wide) for size in sizes
         )
         self.modulation = nn.Parameter(torch.zeros(KNOTS, 2 * sum(s[1] for s in sizes)))
-        self.gate = nn.Conv2d(channels, _SUBPIXELS, 1)
+        self.gate = PlainBlock(channels, _SUBPIXELS, 1)
         self.register_buffer("base", lanczos_kernel(), persistent=False)
         self.base: Tensor
         self._start_as_lanczos()
@@ -99,18 +102,19 @@ class MediamlSr(nn.Module):
                 f"luma must be (N, 1, H, W) and strength (N,), not {tuple(luma.shape)} and {tuple(strength.shape)}"
             )
         cells = _cells(luma)
-        out = F.conv2d(cells, self.base.to(cells.dtype)) + self._residual(cells, strength)
-        return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+        out = F.conv2d(cells, self.base) + self._residual(_centred(cells).to(self.compute_dtype), strength)
+        return _picture(out, luma.shape)
 
     def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:
         """(N, 4, h + 4, w + 4) -> (N, 16, h, w), gated."""
         blocks = self._blocks()
         widths = [b.bias.shape[0] for b in blocks]
-        scales, shifts = (m.split(widths, dim=1) for m in self._modulation(strength.to(cells.dtype)).chunk(2, dim=1))
+        scales, shifts = (m.split(widths, dim=1) for m in self._modulation(strength).chunk(2, dim=1))
         x = F.leaky_relu_(_convolved(cells, blocks[0], scales[0], shifts[0], padding=0), SLOPE)
         for block, scale, shift in zip(blocks[1:-1], scales[1:-1], shifts[1:-1], strict=True):
             x = F.leaky_relu_(_convolved(x, block, scale, shift), SLOPE)
-        return _convolved(x, blocks[-1], scales[-1], shifts[-1]) * torch.sigmoid(self.gate(x))
+        gate = torch.sigmoid(F.conv2d(x, self.gate.weight.to(x.dtype), self.gate.bias.to(x.dtype)))
+        return _convolved(x, blocks[-1], scales[-1], shifts[-1]) * gate
 
     def _modulation(self, strength: Tensor) -> Tensor:
         """(N,) -> (N, 2 * channels of all blocks): linear between the knots, which lie evenly in [0, 1]."""
@@ -140,15 +144,12 @@ class MediamlSr(nn.Module):
             for block in self._blocks()[:-1]:
                 block.start()
             self._blocks()[-1].start(zero=True)
-            nn.init.zeros_(self.gate.weight)
-            assert self.gate.bias is not None
             nn.init.constant_(self.gate.bias, 2.0)
 
 
 def lanczos_x2(luma: Tensor) -> Tensor:
     """(N, 1, H, W) -> (N, 1, 2H, 2W): what the network falls back to, Lanczos with three lobes, not clamped."""
-    out = F.conv2d(_cells(luma), lanczos_kernel().to(luma))
-    return F.pixel_shuffle(out, 2 * CELL)[:, :, : 2 * luma.shape[2], : 2 * luma.shape[3]]
+    return _picture(F.conv2d(_cells(luma), lanczos_kernel().to(luma)), luma.shape)
 
 
 def _cells(luma: Tensor) -> Tensor:
@@ -160,13 +161,29 @@ def _cells(luma: Tensor) -> Tensor:
     return cells.contiguous(memory_format=torch.channels_last) if luma.device.type == "cpu" else cells
 
 
+def _picture(out: Tensor, shape: torch.Size) -> Tensor:
+    """(N, 16, h, w) -> (N, 1, 2H, 2W) for luma of `shape`: a pixel shuffle, half its time where channels come last."""
+    count, _, rows, columns = out.shape
+    side = 2 * CELL
+    cells = out.permute(0, 2, 3, 1).reshape(count, rows, columns, side, side)
+    shown = cells.permute(0, 1, 3, 2, 4).reshape(count, 1, side * rows, side * columns)
+    return shown[:, :, : 2 * shape[2], : 2 * shape[3]]
+
+
+def _centred(cells: Tensor) -> Tensor:
+    """Codes of 8 bits about their middle, over 64: integers over a power of two, which bfloat16 holds without loss."""
+    return cells * (255 / 64) - 2
+
+
 def _convolved(x: Tensor, block: LinearBlock | PlainBlock, scale: Tensor, shift: Tensor, padding: int = 1) -> Tensor:
     """The block's convolution, times 1 + `scale` (N, out), plus `shift` (N, out): part of the kernel where N is 1."""
     weight, bias = block.kernel()
     if len(shift) == 1:
         factor = 1 + scale[0]
-        return F.conv2d(x, weight * factor[:, None, None, None], bias * factor + shift[0], padding=padding)
-    convolved = F.conv2d(x, weight, bias, padding=padding)
+        weight, bias = weight * factor[:, None, None, None], bias * factor + shift[0]
+        return F.conv2d(x, weight.to(x.dtype), bias.to(x.dtype), padding=padding)
+    convolved = F.conv2d(x, weight.to(x.dtype), bias.to(x.dtype), padding=padding)
+    scale, shift = scale.to(x.dtype), shift.to(x.dtype)
     return torch.addcmul(shift[:, :, None, None], convolved, 1 + scale[:, :, None, None])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -18,7 +19,9 @@ _REACH = 32  # pixels; most of what an unknown network looks at
 _BYTES_PER_PIXEL = 8000.0
 
 
-def load_checkpoint(path: Path, scale: int, device: torch.device, tile: int | None, workers: int) -> Enlarger:
+def load_checkpoint(
+    path: Path, scale: int, device: torch.device, *, tile: int | None, workers: int, ensemble: bool
+) -> Enlarger:
     """The network that spandrel makes of the tensors in `path`.
 
     The file is read here, with `weights_only`, so that a pickle with code in it is refused and never run. Raises InvalidValue
@@ -36,7 +39,8 @@ def load_checkpoint(path: Path, scale: int, device: torch.device, tile: int | No
     try:
         model = ModelLoader(device="cpu").load_from_state_dict(state)
     except UnsupportedModelError as error:
-        keys = ", ".join(list(state)[:3])
+        inner = next((v for v in state.values() if isinstance(v, dict) and v), state)
+        keys = ", ".join(map(str, list(inner)[:3]))
         raise InvalidValue(f"{path}: spandrel knows no architecture with these tensors ({keys}, ...)") from error
     if not isinstance(model, ImageModelDescriptor) or (model.input_channels, model.output_channels) != (3, 3):
         raise InvalidValue(f"{path}: {model.architecture.name} does not turn one RGB picture into another")
@@ -45,7 +49,7 @@ def load_checkpoint(path: Path, scale: int, device: torch.device, tile: int | No
     name = f"{model.architecture.name}:{path.name}"
     return RgbEnlarger(
         name, model.model, native=model.scale, scale=scale, reach=_REACH, bytes_per_pixel=_BYTES_PER_PIXEL,
-        device=device, tile=tile, workers=workers,
+        device=device, tile=tile, workers=workers, ensemble=ensemble,
     )  # fmt: skip
 
 
@@ -66,10 +70,12 @@ def read_state(path: Path) -> dict[str, Any]:
             )  # of other pickle protocols: what cannot be read is refused below
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        named = re.search(r"GLOBAL ([\w.]+)|(reduce on \S+)|(Unsupported class \S+)", str(error))
+        if named is None:
+            raise InvalidValue(f"{path} is not a torch checkpoint: its pickle holds what tensors do not need, and is not run") from error
         raise InvalidValue(
-            f"{path} holds more than tensors and is refused, because loading it would run code ({reason[:120]}); "
-            "convert it to safetensors where you trust it"
+            f"{path} holds more than tensors and is refused, because loading it would run code "
+            f"(it asks for {next(filter(None, named.groups()))}); convert it to safetensors where you trust it"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InvalidValue(f"{path} is not a torch checkpoint: {str(error).splitlines()[0][:160]}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -11,13 +13,17 @@ from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator
 from mediaml.ops.colour import rgb_to_yuv
 from mediaml.restore.chroma import enlarged_chroma
 from mediaml.restore.enlarger import Enlarger
+from mediaml.restore.ensemble import over_orientations
 from mediaml.restore.tiling import tile_side, tiled
 
 _SRGB = Colour("bt709", "limited", "iec61966-2-1", "bt709")
 
 
 class LumaEnlarger(Enlarger):
-    """`mediaml_sr_x2`, once (x2) or twice (x4; what was upscaled before counts as not compressed)."""
+    """`mediaml_sr_x2`, once (x2) or twice (x4; what was upscaled before counts as not compressed).
+
+    `ensemble` takes the mean over eight orientations: eight times the work for a little less error.
+    """
 
     uses_strength = True
 
@@ -31,13 +37,16 @@ class LumaEnlarger(Enlarger):
         device: torch.device | None = None,
         tile: int | None = None,
         workers: int = 1,
+        ensemble: bool = False,
     ) -> None:
         self.name, self.scale, self.device = name, 2**passes, device or torch.device("cpu")
-        self._dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        self._net = net.eval().requires_grad_(False).to(self.device, self._dtype)
-        self._net = self._net.to(memory_format=torch.channels_last)
+        self._net = net.eval().requires_grad_(False).to(self.device)
+        if self.device.type == "cuda":
+            self._net.compute_dtype = torch.float16
+        elif bfloat16_is_fast(self.device):
+            self._net.compute_dtype = torch.bfloat16
         self._estimator = estimator.eval().requires_grad_(False).to(self.device)
-        self._passes, self._tile, self._workers = passes, tile, workers
+        self._passes, self._tile, self._workers, self._ensemble = passes, tile, workers, ensemble
 
     def planes(self, planes: Planes, colour: Colour, siting: str, strength: Tensor) -> Planes:
         subsampling = _subsampling(planes)
@@ -50,7 +59,7 @@ class LumaEnlarger(Enlarger):
     def rgb(self, frames: Tensor, strength: Tensor) -> Tensor:
         y, u, v = rgb_to_yuv(frames.to(self.device, torch.float32), _SRGB)  # code values of 8 bits, not rounded
         for step in range(self._passes):
-            y = self._enlarged(y / 255, strength if step == 0 else torch.zeros_like(strength)) * 255
+            y = self.luma(y / 255, strength if step == 0 else torch.zeros_like(strength)) * 255
             u, v = (enlarged_chroma(p, (1, 1), "center") for p in (u, v))
         return _unrounded_rgb(y, u, v)
 
@@ -65,19 +74,18 @@ class LumaEnlarger(Enlarger):
         codes = planes.y.to(self.device, torch.float32)
         full = colour.range == "full"
         luma = codes * (219 / 255 / peak) + 16 / 255 if full else codes / unit
-        shown = self._enlarged(luma, strength)
+        shown = self.luma(luma, strength)
         codes = (shown - 16 / 255) * (255 / 219 * peak) if full else shown * unit
         return codes.round_().clamp_(0, peak).to(planes.y.dtype)
 
-    def _enlarged(self, luma: Tensor, strength: Tensor) -> Tensor:
-        """(N, 1, H, W) float -> (N, 1, 2H, 2W) float32."""
-        strength = strength.to(self.device, self._dtype)
-        frame_bytes = (3 * self._net.channels / 4 + 24) * self._dtype.itemsize
+    def luma(self, luma: Tensor, strength: Tensor) -> Tensor:
+        """(N, 1, H, W) codes of limited range over 255, (N,) -> (N, 1, 2H, 2W) float32, not clamped; one pass."""
+        luma, strength = luma.to(self.device, torch.float32), strength.to(self.device, torch.float32)
+        frame_bytes = 3 * self._net.channels / 4 * self._net.compute_dtype.itemsize + 24 * luma.itemsize
         tile = self._tile or tile_side(frame_bytes, len(luma), self.device, self._workers)
         with torch.no_grad():
-            return tiled(
-                lambda x: self._net(x.to(self._dtype), strength).to(torch.float32), luma, 2, tile, self._net.reach
-            )
+            whole = partial(tiled, lambda x: self._net(x, strength), scale=2, tile=tile, overlap=self._net.reach)
+            return over_orientations(whole, luma) if self._ensemble else whole(luma)
 
     def _chroma(
         self, plane: Tensor | None, bit_depth: int, subsampling: tuple[int, int], siting: str, y: Tensor
@@ -89,6 +97,11 @@ class LumaEnlarger(Enlarger):
         rows, columns = (-(-size // s) for size, s in zip(y.shape[2:], subsampling, strict=True))
         codes = shown[:, :, :rows, :columns].round_().clamp_(0, (1 << bit_depth) - 1)
         return codes.to(plane.dtype)
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether this processor has instructions for bfloat16 (AVX-512 BF16); without them it is slower than float32."""
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def _subsampling(planes: Planes) -> tuple[int, int]:

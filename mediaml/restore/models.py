@@ -26,11 +26,14 @@ SCALES = (2, 4)
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a network runs: device, the side of tiles (None: from free memory), threads that run it at once."""
+    """Where and how a network runs: device, the side of tiles (None: from free memory), threads that run it at once, and
+    whether the mean over eight orientations is taken.
+    """
 
     device: torch.device
     tile: int | None = None
     workers: int = 1
+    ensemble: bool = False
 
 
 Loader = Callable[[int, Where], Enlarger]
@@ -51,7 +54,9 @@ def load_model(name: str | os.PathLike[str], scale: int, where: Where) -> Enlarg
     if path.is_file() and _architecture(path) == "mediaml_sr":
         return luma_enlarger(path.name, path, scale, where)
     if path.is_file():
-        return load_checkpoint(path, scale, where.device, where.tile, where.workers)
+        return load_checkpoint(
+            path, scale, where.device, tile=where.tile, workers=where.workers, ensemble=where.ensemble
+        )
     raise UnknownName("model (nor is it a file)", str(name), MODELS)
 
 
@@ -90,8 +95,9 @@ def luma_enlarger(name: str, path: Path, scale: int, where: Where) -> LumaEnlarg
         module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     passes = {2: 1, 4: 2}[scale]
     return LumaEnlarger(
-        name, net, estimator, passes=passes, device=where.device, tile=where.tile, workers=where.workers
-    )
+        name, net, estimator, passes=passes,
+        device=where.device, tile=where.tile, workers=where.workers, ensemble=where.ensemble,
+    )  # fmt: skip
 
 
 def _compact(scale: int, where: Where) -> Enlarger:
@@ -116,7 +122,7 @@ def _rgb(
 ) -> RgbEnlarger:
     return RgbEnlarger(
         name, net, native=native, scale=scale, reach=reach, bytes_per_pixel=bytes_per_pixel,
-        device=where.device, tile=where.tile, workers=where.workers,
+        device=where.device, tile=where.tile, workers=where.workers, ensemble=where.ensemble,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from mediaml.frames import Colour, Planes
 from mediaml.ops.colour import rgb_to_yuv, yuv_to_rgb
 from mediaml.ops.resize import imresize
 from mediaml.restore.enlarger import Enlarger
+from mediaml.restore.ensemble import over_orientations
 from mediaml.restore.tiling import tile_side, tiled
 
 
@@ -20,7 +22,8 @@ class RgbEnlarger(Enlarger):
     """A network (N, 3, H, W) in [0, 1] -> (N, 3, H * native, W * native), in tiles.
 
     Where `scale` is smaller than the network's own, its result is shrunk by antialiased bicubic. `reach` is how far a pixel's
-    influence goes (the overlap of tiles); `bytes_per_pixel` what one input pixel costs in memory.
+    influence goes (the overlap of tiles); `bytes_per_pixel` what one input pixel costs in memory; `ensemble` the mean over
+    eight orientations.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class RgbEnlarger(Enlarger):
         device: torch.device | None = None,
         tile: int | None = None,
         workers: int = 1,
+        ensemble: bool = False,
     ) -> None:
         if scale > native or native % scale:
             raise InvalidValue(f"{name} enlarges x{native}; --scale {scale} cannot be made from it: ask for a divisor")
@@ -44,7 +48,7 @@ class RgbEnlarger(Enlarger):
         if self._half:
             self._net = self._net.half()
         self._native, self._reach, self._bytes = native, reach, bytes_per_pixel
-        self._tile, self._workers = tile, workers
+        self._tile, self._workers, self._ensemble = tile, workers, ensemble
 
     def planes(self, planes: Planes, colour: Colour, siting: str, strength: Tensor) -> Planes:
         del siting  # chroma is made anew from R'G'B', at centred positions of full size, then averaged
@@ -63,7 +67,8 @@ class RgbEnlarger(Enlarger):
         per_pixel = self._bytes / (2 if self._half else 1)
         tile = self._tile or tile_side(per_pixel, len(x), self.device, self._workers)
         with torch.no_grad():
-            shown = tiled(self._net, x, self._native, tile, self._reach).float().clamp_(0, 1)
+            whole = partial(tiled, self._net, scale=self._native, tile=tile, overlap=self._reach)
+            shown = (over_orientations(whole, x) if self._ensemble else whole(x)).float().clamp_(0, 1)
             if self._native != self.scale:
                 shown = imresize(shown, scale=self.scale / self._native).clamp_(0, 1)
         return shown

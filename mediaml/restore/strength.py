@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,14 +12,46 @@ from mediaml.restore.enlarger import Enlarger
 
 _CROP = (384, 640)  # rows and columns that the estimator looks at
 _ESTIMATE_EVERY = 8  # frames
-_SLOWNESS = 0.85  # weight of the past in the running mean: pictures of one group do not flicker with their quantizers
+_SLOWNESS = (
+    0.85  # most that the past weighs in the running mean: pictures of one group do not flicker with their quantizers
+)
+_LOSSLESS = ("ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "png", "v210", "dpx", "magicyuv")
 _SPAN = {"h264": 51.0, "mpeg4": 31.0, "mpeg2video": 31.0, "mpeg1video": 31.0, "vp9": 255.0}
 
 
 def exported_strength(codec: str, qp: float) -> float | None:
-    """Mean quantizer of a picture on its codec's own scale -> strength in [0, 1]; None where it is not known."""
+    """Mean quantizer of a picture on its codec's own scale -> strength in [0, 1]; None where it is not known.
+
+    0 for codecs that lose nothing.
+    """
+    if codec in _LOSSLESS:
+        return 0.0
     span = _SPAN.get(codec)
     return None if span is None or math.isnan(qp) else min(1.0, max(0.0, qp / span))
+
+
+def jpeg_strength(luma_table: Sequence[int]) -> float:
+    """The quantization table of a JPEG's luma, 64 steps row by row -> strength in [0, 1].
+
+    Steps of orthonormal transforms compare: H.264's is 0.625 * 2^(QP / 6). The geometric mean over the lowest 3x3 frequencies
+    without DC.
+    """
+    steps = [max(1, luma_table[8 * row + column]) for row in range(3) for column in range(3) if row or column]
+    mean = math.exp(sum(math.log(step) for step in steps) / len(steps))
+    return min(1.0, max(0.0, 6 * math.log2(mean / 0.625) / 51))
+
+
+class Steady:
+    """A running mean: of all values at first, of about the last seven later."""
+
+    def __init__(self) -> None:
+        self._mean, self._count = 0.0, 0
+
+    def next(self, value: float) -> float:
+        past = min(_SLOWNESS, self._count / (self._count + 1))
+        self._mean = past * self._mean + (1 - past) * value
+        self._count += 1
+        return self._mean
 
 
 class StrengthTrack:
@@ -30,6 +63,7 @@ class StrengthTrack:
 
     def restart(self) -> None:
         """Forgets the past: a segment's result does not depend on where the run before it began."""
+        self._steady = Steady()
         self._mean: float | None = None
         self._since = 0
 
@@ -45,7 +79,7 @@ class StrengthTrack:
             self._since = 1
             with torch.no_grad():
                 found = float(self._enlarger.estimate(_middle(luma))[0])
-        self._mean = found if self._mean is None else _SLOWNESS * self._mean + (1 - _SLOWNESS) * found
+        self._mean = self._steady.next(found)
         return self._mean
 
 

@@ -2,5 +2,6 @@
 
 pairs.py       pictures -> clips -> inter-coded low-resolution patches beside their high-resolution originals
 training.py    patches -> weights: wide linear blocks, EMA, a schedule by the clock, checkpoints
+caution.py     how much of the residual is added at each strength, so that no validation clip gets worse than Lanczos
 evaluation.py  weights -> the figures of the card: held-out inter-coded clips, Set5
 """

@@ -22,6 +22,12 @@ from pipelines.training_media.encodes import Codec, Planes, as_viewed, rgb_to_pl
 from pipelines.training_media.pictures import listed
 
 Upscale = Callable[[Tensor, Tensor], Tensor]  # (N, 1, H, W), (N,) -> (N, 1, 2H, 2W)
+# held-out pictures that are for the final figures only; the last of them is seen before the next
+MEASURED = (
+    "picture_1a_by_freespace", "friends_by_aitzol_berasategi", "butterfly_kenneth_wimer", "drop", "garden", "coldripple",
+    "eveningglow",
+)  # fmt: skip
+VALIDATION = ("onestandsout", "path", "safelanding")
 BORDER = 2  # pixels of the benchmarks' convention for x2
 
 
@@ -93,13 +99,35 @@ def _mse(shown: Tensor, original: NDArray[np.uint8]) -> float:
     return float((codes - torch.from_numpy(original)).square().mean())
 
 
-def held_out_clips(frames: int, size: tuple[int, int] = (640, 384)) -> list[tuple[str, list[Planes]]]:
-    """Clips of a moving camera over the pictures that training leaves out; the same whenever they are made."""
-    shown = [(p.name, p.read()) for p in listed(split="held_out")]
+def held_out_clips(
+    frames: int, size: tuple[int, int] = (640, 384), only: str | None = None
+) -> list[tuple[str, list[Planes]]]:
+    """Clips of a moving camera over pictures that neither training nor validation sees; the same whenever they are made."""
+    shown = _held_out(MEASURED)
     return [
-        (name, [rgb_to_planes(f) for f in clip([picture, shown[(i + 1) % len(shown)][1]], size, frames, 9000 + i)])
-        for i, (name, picture) in enumerate(shown)
+        (name, [rgb_to_planes(f) for f in clip([picture, shown[i + 1][1]], size, frames, 9000 + i)])
+        for i, (name, picture) in enumerate(shown[:-1])
+        if only in (None, name)
     ]
+
+
+def validation_clips(frames: int, size: tuple[int, int] = (640, 384)) -> list[tuple[str, list[Planes]]]:
+    """Clips of the held-out pictures that `held_out_clips` does not show: sharp, and soft and coded before."""
+    shown = _held_out(VALIDATION)
+    made: list[tuple[str, list[Planes]]] = []
+    for i, (name, picture) in enumerate(shown):
+        other = shown[(i + 1) % len(shown)][1]
+        for soft in (False, True):
+            planes = [rgb_to_planes(f) for f in clip([picture, other], size, frames, 9500 + 2 * i + soft, soft=soft)]
+            if soft:
+                planes = [d.planes for d in as_viewed(planes, "x264", 22)]
+            made.append((f"{name}{', soft' if soft else ''}", planes))
+    return made
+
+
+def _held_out(names: Sequence[str]) -> list[tuple[str, NDArray[np.uint8]]]:
+    by_name = {p.name: p for p in listed(split="held_out")}
+    return [(name, by_name[name].read()) for name in names]
 
 
 def real_clip(path: Path, frames: int, size: tuple[int, int] | None = None) -> list[Planes]:

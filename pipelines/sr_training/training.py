@@ -6,7 +6,9 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,78 +17,116 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mediaml.nets.mediaml_sr import KNOTS, MediamlSr, StrengthEstimator
+from mediaml.nets.mediaml_sr import KNOTS, MediamlSr, StrengthEstimator, lanczos_x2
+from mediaml.restore.luma import bfloat16_is_fast
 from pipelines.sr_training.pairs import PATCH, Pairs
 
-Report = Callable[[int, float, MediamlSr], None]
+Report = Callable[[int, float, float, MediamlSr], None]  # step, share of the time, loss, net
 BATCH, CROP = 8, 48
-PEAK_RATE, LAST_RATE, WARM_UP = 1e-3, 1e-5, 200
+PEAK_RATE, LAST_RATE, WARM_UP = 1.5e-3, 5e-6, 200  # of Adam; steps
 GATE_FROM, GATE_RATE = (
-    0.25,
+    0.15,
     0.3,
 )  # share of the time before which the gate stays open; its rate as a share of the others'
 MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
 EMA = 0.999
-SAVE_SECONDS = 300
+SAVE_SECONDS = 240
+CLEAN = 0.3  # share of pictures that were never coded, of those that the estimator is shown
 _SEEN = 0.005  # share of the pairs that make a knot known
-SQUARES_FROM = 0.6  # share of the time after which the loss is the squared error instead of Charbonnier's
-LABEL_NOISE = 0.03  # the strength of compression is never known better than this at inference
+DECIBELS_FROM = 0.5  # share of the time after which the loss is in dB instead of Charbonnier's
+WORSE = 1.0  # weight of each dB by which a patch is worse than Lanczos, beside the mean of all dB
+_FLOOR = (0.7 / 255) ** 2  # squared error that is rounding, and no longer worth fighting
+LABEL_NOISE, ESTIMATE_NOISE = 0.03, 0.06  # deviation of a strength that the decoder exports, and of an estimated one
 
 
 def train(
     pairs: Pairs,
     minutes: float,
-    checkpoint: Path,
+    state: Path,
     *,
     channels: int,
     depth: int,
     wide: int | None,
     report: Report,
-    start: MediamlSr | None = None,
-    peak_rate: float = PEAK_RATE,
     seed: int = 0,
 ) -> MediamlSr:
-    """The averaged, collapsed net after `minutes` by the clock; `checkpoint` gets the same every five minutes.
+    """The averaged, collapsed net after `minutes` by the clock.
 
-    `start` goes on from the weights of a run before (plain, so `wide` must be None). The learning rate falls as a cosine of
-    elapsed time, so a slower machine does fewer steps of the same schedule.
+    The learning rate falls as a cosine of elapsed time, so a slower machine does fewer steps of the same schedule. Everything
+    is written to `state` every four minutes, and a call that finds the file goes on from there, with the pairs of this call.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    net = MediamlSr(channels, depth, wide).to(memory_format=torch.channels_last)
-    if start is not None:
-        net.load_state_dict(start.state_dict())
-    average = copy.deepcopy(net).requires_grad_(False)
-    gate = list(net.gate.parameters())
-    kernels = list(net.blocks.parameters())
-    groups = [{"params": kernels}, {"params": gate}, {"params": [net.modulation]}]
-    optimizer = torch.optim.Adam(groups, lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
-    chance = sampling(pairs)
-    started = saved = time.monotonic()
-    step = 0
-    while (now := time.monotonic()) - started < minutes * 60:
-        share = (now - started) / (minutes * 60)
-        rate = LAST_RATE + (peak_rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
-        rate *= min(1.0, (step + 1) / WARM_UP)
+    run = _Run(channels, depth, wide, seed)
+    if state.is_file():
+        run.load(state)
+    chance = np.cumsum(sampling(pairs))
+    begun = saved = time.monotonic() - run.elapsed
+    while (share := (time.monotonic() - begun) / (minutes * 60)) < 1:
+        run.rates(share)
+        loss = run.learn(pairs, chance, decibels=share > DECIBELS_FROM)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            saved, run.elapsed = time.monotonic(), time.monotonic() - begun
+            run.save(state)
+            report(run.step, share, loss, run.average.collapsed())
+    run.elapsed = minutes * 60
+    run.save(state)
+    return run.average.collapsed()
+
+
+class _Run:
+    """The net, its average, the optimizer, and how far they are."""
+
+    def __init__(self, channels: int, depth: int, wide: int | None, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.net = MediamlSr(channels, depth, wide)
+        if bfloat16_is_fast(torch.device("cpu")):
+            self.net.compute_dtype = torch.bfloat16
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        groups = [[*self.net.blocks.parameters()], [*self.net.gate.parameters()], [self.net.modulation]]
+        self.optimizer = torch.optim.Adam([{"params": g} for g in groups], lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
+        self.step, self.elapsed, self.seed = 0, 0.0, seed
+
+    def rates(self, share: float) -> None:
+        """Sets the learning rates at this share of the time."""
+        rate = LAST_RATE + (PEAK_RATE - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+        rate *= min(1.0, (self.step + 1) / WARM_UP)
         # a gate that may close while the residual is still noise never opens again
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.param_groups[1]["lr"] = rate * GATE_RATE if share > GATE_FROM else 0.0
-        optimizer.param_groups[2]["lr"] = rate * MODULATION_RATE
-        low, high, strength = _batch(pairs, chance, rng)
-        shown = net(low, strength)
-        loss = F.mse_loss(shown, high) * 30 if share > SQUARES_FROM else _charbonnier(shown, high)
-        optimizer.zero_grad(set_to_none=True)
+        factors = (1.0, GATE_RATE if share > GATE_FROM else 0.0, MODULATION_RATE)
+        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
+            group["lr"] = rate * factor
+
+    def learn(self, pairs: Pairs, chance: NDArray[np.float64], *, decibels: bool) -> float:
+        """One step; the loss."""
+        low, high, strength = _batch(pairs, chance, np.random.default_rng([self.seed, self.step]))
+        shown = self.net(low, strength)
+        loss = _decibels(shown, high, low) if decibels else _charbonnier(shown, high)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        follow(average, net, min(EMA, step / (step + 100)))
-        if now - saved > SAVE_SECONDS:
-            saved = now
-            save(average.collapsed(), checkpoint)
-            report(step, float(loss.detach()), average.collapsed())
-    save(average.collapsed(), checkpoint)
-    return average.collapsed()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        follow(self.average, self.net, min(EMA, self.step / (self.step + 100)))
+        return float(loss.detach())
+
+    def save(self, path: Path) -> None:
+        part = path.with_suffix(".part")
+        modules = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
+        torch.save({k: m.state_dict() for k, m in modules.items()} | {"step": self.step, "elapsed": self.elapsed}, part)
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        found: dict[str, Any] = torch.load(path, weights_only=True)
+        self.net.load_state_dict(found["net"])
+        self.average.load_state_dict(found["average"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.step, self.elapsed = found["step"], found["elapsed"]
+
+
+def as_estimated(pairs: Pairs, estimator: StrengthEstimator) -> Pairs:
+    """The pairs whose codec exports no quantizer, with the strength that a player would estimate."""
+    with torch.inference_mode():
+        found = [float(estimator(torch.from_numpy(f)[None, None].float() / 255)[0]) for f in pairs.frames]
+    estimated = np.where(pairs.frame < 0, pairs.strength, np.array(found)[pairs.frame]).astype(np.float32)
+    return replace(pairs, strength=estimated)
 
 
 def train_estimator(pairs: Pairs, steps: int = 1500, seed: int = 0) -> StrengthEstimator:
@@ -102,8 +142,10 @@ def train_estimator(pairs: Pairs, steps: int = 1500, seed: int = 0) -> StrengthE
         net.deviation.copy_(features.std(dim=0) + 1e-3)
     optimizer = torch.optim.AdamW(net.head.parameters(), lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    clean = label == 0
+    chance = torch.where(clean, CLEAN / clean.sum().clamp(min=1), (1 - CLEAN) / (~clean).sum().clamp(min=1))
     for _ in range(steps):
-        which = torch.randint(len(label), (256,))
+        which = torch.multinomial(chance, 256, replacement=True)
         shown = net.unbounded(features[which] + 0.05 * torch.randn_like(features[which]) * net.deviation)
         loss = F.smooth_l1_loss(shown, label[which], beta=0.05)
         optimizer.zero_grad(set_to_none=True)
@@ -152,14 +194,26 @@ def _charbonnier(shown: Tensor, high: Tensor) -> Tensor:
     return torch.sqrt((shown - high).square() + 1e-6).mean()
 
 
+def _decibels(shown: Tensor, high: Tensor, low: Tensor) -> Tensor:
+    """Minus the mean PSNR of the patches, with each dB below Lanczos counted once more."""
+    ours, lanczos = (
+        10 * torch.log10((x - high).square().mean(dim=(1, 2, 3)) + _FLOOR) for x in (shown, lanczos_x2(low))
+    )
+    return (ours + WORSE * (ours - lanczos).clamp(min=0)).mean() / 10
+
+
 def _batch(pairs: Pairs, chance: NDArray[np.float64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, 1, 48, 48), (B, 1, 96, 96), (B,): a random part of each patch, turned and mirrored at random."""
-    which = np.searchsorted(np.cumsum(chance), rng.random(BATCH)).clip(max=len(chance) - 1)
+    """(B, 1, 48, 48), (B, 1, 96, 96), (B,): a random part of each patch, turned and mirrored at random.
+
+    `chance` is cumulative.
+    """
+    which = np.searchsorted(chance, rng.random(BATCH)).clip(max=len(chance) - 1)
     y, x = 2 * rng.integers(0, (PATCH - CROP) // 2 + 1, size=2)
     low = torch.from_numpy(pairs.low[which, y : y + CROP, x : x + CROP])[:, None].float() / 255
     high = torch.from_numpy(pairs.high[which, 2 * y : 2 * (y + CROP), 2 * x : 2 * (x + CROP)])[:, None].float() / 255
     strength = torch.from_numpy(pairs.strength[which])
-    noise = torch.from_numpy(rng.normal(0, LABEL_NOISE, BATCH).astype(np.float32))
+    deviation = np.where(pairs.frame[which] < 0, LABEL_NOISE, ESTIMATE_NOISE)
+    noise = torch.from_numpy((deviation * rng.normal(size=BATCH)).astype(np.float32))
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-    low, high = (torch.rot90(t.flip(3) if mirrored else t, turns, (2, 3)) for t in (low, high))
+    low, high = (torch.rot90(t.flip(3) if mirrored else t, turns, (2, 3)).contiguous() for t in (low, high))
     return low, high, (strength + noise).clamp(0, 1)

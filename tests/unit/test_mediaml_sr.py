@@ -12,7 +12,9 @@ from mediaml.errors import InvalidValue
 from mediaml.frames import Colour, Planes
 from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator, lanczos_x2
 from mediaml.restore.chroma import enlarged_chroma
+from mediaml.restore.ensemble import over_orientations
 from mediaml.restore.luma import LumaEnlarger
+from mediaml.restore.strength import Steady, exported_strength, jpeg_strength
 from mediaml.restore.tiling import tile_side, tiled
 
 
@@ -195,3 +197,46 @@ def saved(path: Path) -> Path:
     tensors |= {f"strength.{k}": v.contiguous() for k, v in estimator.state_dict().items()}
     save_file(tensors, path, metadata={"architecture": "mediaml_sr", "channels": "8", "depth": "2", "scale": "2"})
     return path
+
+
+def test_the_mean_over_orientations_turns_everything_back() -> None:
+    x = torch.rand(1, 1, 6, 9)
+    torch.testing.assert_close(
+        over_orientations(lambda y: y.repeat_interleave(2, 2).repeat_interleave(2, 3), x),
+        x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+        atol=1e-6,
+        rtol=0,
+    )
+    ramp = torch.arange(9.0).expand(1, 1, 6, 9)
+    shown = over_orientations(lambda y: y + torch.arange(float(y.shape[3])), ramp)  # favours one direction
+    assert float((shown - ramp).std()) < 1.0 < float(torch.arange(9.0).std())
+
+
+def test_bfloat16_differs_by_a_code_at_most() -> None:
+    net = trained_like()
+    x, strength = (torch.randint(16, 236, (1, 1, 40, 44)) / 255).float(), torch.tensor([0.5])
+    exact = net(x, strength)
+    net.compute_dtype = torch.bfloat16
+    residual = (exact - lanczos_x2(x)).abs().max()
+    assert float((net(x, strength) - exact).abs().max()) < float(residual) / 50 + 1 / 255
+
+
+def test_the_steady_strength_is_a_mean_of_all_and_then_of_the_last() -> None:
+    steady = Steady()
+    assert [round(steady.next(v), 6) for v in (0.2, 0.4, 0.6)] == [0.2, 0.3, 0.4]
+    for _ in range(60):
+        last = steady.next(1.0)
+    assert last == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_strength_of_a_jpeg_is_in_its_table() -> None:
+    flat = [5] * 64  # a quantizer step of 5 is H.264's at QP 18
+    assert jpeg_strength(flat) == pytest.approx(18 / 51)
+    assert jpeg_strength([1] * 64) < jpeg_strength(flat) < jpeg_strength([255] * 64) <= 1
+    assert jpeg_strength([99, *flat[1:]]) == jpeg_strength(flat)
+
+
+def test_what_loses_nothing_was_not_compressed() -> None:
+    assert exported_strength("ffv1", float("nan")) == 0.0
+    assert exported_strength("hevc", float("nan")) is None
+    assert exported_strength("h264", 25.5) == 0.5

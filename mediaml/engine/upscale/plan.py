@@ -22,7 +22,10 @@ _TURNED = {"420": "420", "444": "444", "400": "400", "422": "440", "440": "422"}
 
 @dataclass(frozen=True, slots=True)
 class UpscaleSettings:
-    """What the user chose. `crf` None: the encoder's default here (libx264 18, libx265 20, libsvtav1 26)."""
+    """What the user chose. `crf` None: the encoder's default here (libx264 18, libx265 20, libsvtav1 26).
+
+    `ensemble` is the mean over eight orientations; None: for still pictures by our own network, and for nothing else.
+    """
 
     scale: int = 2
     model: str = "mediaml_sr_x2"
@@ -33,6 +36,7 @@ class UpscaleSettings:
     device: str = "cpu"
     tile: int | None = None
     workers: int | None = None
+    ensemble: bool | None = None
 
     @property
     def threads(self) -> int:

@@ -81,7 +81,7 @@ def upscale(
 def load_enlarger(settings: UpscaleSettings) -> Enlarger:
     """The model of the settings, ready to run in as many threads as they name."""
     limit_threads(1)  # one frame a thread: the threads of one convolution would only wait for each other
-    where = Where(torch.device(settings.device), settings.tile, settings.threads)
+    where = Where(torch.device(settings.device), settings.tile, settings.threads, bool(settings.ensemble))
     return load_model(settings.model, settings.scale, where)
 
 
