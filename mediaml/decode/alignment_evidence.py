@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def evidence(distorted: Track, reference: Track, first: Path, lanes: Lanes) -> I
     motion = local_motion(reference)
     breaks = set((np.flatnonzero(np.abs(np.diff(lanes.low)) > _FAR) + 1).tolist())
     edges = sorted({*range(0, len(distorted), _BLOCK), *breaks, len(distorted)})
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield _block(
             distorted, reference, first.noise, lanes, motion, rho, start, stop, start > 0 and start not in breaks
         )

@@ -23,8 +23,9 @@ Indices = NDArray[np.int64]
 def drop_unmatched(distorted: Track, reference: Track, path: Path) -> Indices:
     """path.index with -1 for distorted frames that the reference does not have.
 
-    At the ends: frames of times at which the reference has none. Poor likenesses elsewhere are kept, placed by time (a broken picture is to be scored as broken), unless the reference stands still for a second
-    or more meanwhile: then they are an insert.
+    At the ends: frames of times at which the reference has none. Poor likenesses elsewhere are kept, placed by time (a broken
+    picture is to be scored as broken), unless the reference stands still for a second or more meanwhile: then they are an
+    insert.
     """
     index = path.index.copy()
     poor = _poor(distorted, reference, path)

@@ -25,14 +25,16 @@ from mediaml.decode.alignment_evidence import Lanes, Rows, evidence
 from mediaml.decode.alignment_path import Path, Track
 
 DROP, SIZE = 2.0, 0.02
-HOLD, HELD, CATCH_UP, OTHER = 1.6, 0.1, 0.0, 1.0
+HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
 OUTSIDE = 0.02  # a frame, where the reference has none at that time
 FROM_EQUAL = 1e-4  # a reference frame, at the start: equal times, where nothing tells
-_LEAST_REACH, _REACH = 8, 24  # frames of lag to each side of the first path's; the greater for equal rates
+_REACH = 24  # frames of lag to each side of the first path's, where rates are equal
+_LEAST_REACH = 8  # where they are not; `_NARROW` where the phase must be found finely
+_NARROW = 4
 _MANY_SIZES = 30
 _RATIOS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 25)
-_UNKNOWN_RATIO = 20
+_DRIFTING = 96  # phases, where the rates have no small common multiple, so that every phase occurs
 _EXACT = 2e-4
 _NEVER = -(1 << 40)
 
@@ -49,9 +51,9 @@ class Steady:
 
 
 def steady_path(distorted: Track, reference: Track, first: Path, places: NDArray[np.float64]) -> Steady:
-    """The path near `first`. places (M,): where among the reference's frames each distorted frame's time lies, at some lag."""
+    """The path near `first`. places (M,): where among the reference's frames each distorted frame lies, at some lag."""
     phases = _phases(places)
-    reach = max(_LEAST_REACH, _REACH // phases)
+    reach = _NARROW if phases == _DRIFTING else max(_LEAST_REACH, _REACH // phases)
     base = _bases(first.index - places, reach)
     slack = 0.5 / phases + 1e-9
     low = np.floor(places + base + slack).astype(np.int64)
@@ -76,7 +78,7 @@ def places_in(reference: Track, seconds: NDArray[np.float64]) -> NDArray[np.floa
 def _phases(places: NDArray[np.float64]) -> int:
     """How many lags a frame are to be told apart: n where n distorted frames last a whole number of reference frames."""
     step = float(np.median(np.diff(places))) if len(places) > 1 else 1.0
-    return next((n for n in _RATIOS if abs(step * n - round(step * n)) < _EXACT * n), _UNKNOWN_RATIO)
+    return next((n for n in _RATIOS if abs(step * n - round(step * n)) < _EXACT * n), _DRIFTING)
 
 
 def _bases(lags: NDArray[np.float64], reach: int) -> Indices:
@@ -131,19 +133,29 @@ class _Search:
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
         best, back = running + innovation, self._numbers + up
-        least, at = _least_so_far(running)
-        grown = least + DROP + SIZE * np.minimum((self._numbers - at) / self._phases, _MANY_SIZES)
-        best, back = _better(best, back, grown, at + up)
+        best, back = _better(best, back, *self._grown(up))
         follows = np.maximum(columns - 1, 0)
         some = columns > 0
         best, back = _better(best, back, np.where(some, held[follows], np.inf), -1 - (follows + across))
-        least, at = _least_so_far(held)
-        elsewhere = np.where(some, least[follows] + OTHER, np.inf)
-        best, back = _better(best, back, elsewhere, -1 - (at[follows] + across))
+        least, at = _least_so_far(self._held)
+        past = follows + across  # in the row before; beyond its end, anything held lies before
+        reached = np.clip(past, 0, len(held) - 1)
+        elsewhere = np.where(some & (past >= 0), least[reached] + OTHER, np.inf)
+        best, back = _better(best, back, elsewhere, -1 - at[reached])
+        if not np.isfinite(best).any():  # the first path went where no step leads: the search begins anew
+            best, back = np.full_like(best, self._running.min() + DROP), np.full_like(back, int(self._running.argmin()))
         self._catch_up(i, columns, held, since, across, best, back)
         self._hold(i, columns, running, held, since, up, across)
         self._running = best
         self._run_back[i] = back
+
+    def _grown(self, up: int) -> tuple[Costs, Indices]:
+        """Each state from the cheapest one of no greater lag."""
+        least, at = _least_so_far(self._running)
+        from_states = self._numbers + up
+        reached = np.clip(from_states, 0, len(at) - 1)
+        sizes = np.minimum((from_states - at[reached]) / self._phases, _MANY_SIZES)
+        return np.where(from_states >= 0, least[reached] + DROP + SIZE * sizes, np.inf), at[reached]
 
     def _catch_up(
         self, i: int, columns: NDArray[np.int32], held: Costs, since: Indices, across: int, best: Costs, back: Indices
@@ -152,9 +164,9 @@ class _Search:
         to = since - self._lags[i]
         known = np.flatnonzero((since != _NEVER) & np.isfinite(held) & (to >= 0) & (to < len(best)))
         known = known[columns[to[known]] > known]
-        known = known[held[known] + CATCH_UP < best[to[known]]]
+        known = known[held[known] < best[to[known]]]
         known = known[np.argsort(-held[known], kind="stable")]  # the cheapest last, so that it stays
-        best[to[known]] = held[known] + CATCH_UP
+        best[to[known]] = held[known]
         back[to[known]] = -1 - (known + across)
 
     def _hold(
