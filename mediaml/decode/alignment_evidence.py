@@ -1,14 +1,15 @@
 """How badly each reference frame fits each distorted one, for a search that follows a steady clock (alignment_steady.py).
 
-Two kinds, both of squared differences of thumbnails, both counted beyond the best of the row and in units of one step:
+Two kinds, both of squared differences of thumbnails, both counted beyond the best of the row and in units of their own:
 
     plain        the coding error e(i, j) = distorted(i) - reference(j)
     innovation   e(i, j) - rho e(i - 1, j'), where the frame before shows j'. Coding errors are inherited from frame to frame
                  (what is predicted is copied with its error), so what is new at a frame tells of it far more sharply than the
                  error itself, a repeated frame above all. rho is measured on the first path.
 
-One step is what neighbouring reference frames differ by hereabouts, plus a share of the coding error that grows as the error
-drowns that difference: in a static scene the coder shows whichever picture was cheapest, and that is no evidence of time.
+One unit is what neighbouring reference frames differ by hereabouts, or the coding error where that is less, plus a share of
+the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
+no evidence of time.
 """
 
 from __future__ import annotations
@@ -36,15 +37,22 @@ class Lanes:
     """Where each row of a search looks.
 
     low      (M,) reference frame in a row's first column; may lie outside the file, which has its end frames there
-    columns  (M, S) the column that each lag state shows
+    part     (M,) where in that frame's time the row's least lag lies, from 0 to 1
     width    columns a row
+    states   lags a row, `phases` of them a frame
     shift    (M,) by how many states a row's lags lie above the row's before
     """
 
     low: Indices
-    columns: NDArray[np.int32]
+    part: NDArray[np.float64]
     width: int
+    states: int
+    phases: int
     shift: Indices
+
+    def columns(self, rows: Indices | int) -> Indices:
+        """(..., states): the column that each lag state shows."""
+        return np.floor(self.part[rows, ..., None] + np.arange(self.states) / self.phases).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,20 +109,21 @@ def _block(
     least = found[np.arange(len(found)), nearest]
     moves = motion[np.clip(low + nearest, 0, len(reference) - 1)]
     error = np.maximum(least, np.float32(noise))
-    step = moves + np.float32(THETA**2) * error**2 / (moves - np.float32(MOTION_FLOOR - 0.05))
-    plain = np.minimum((found - least[:, None]) / step[:, None], CAP)
+    drowned = np.float32(THETA**2) * error**2 / (moves - np.float32(MOTION_FLOOR - 0.05))
+    unit = np.minimum(moves, error + np.float32(MOTION_FLOOR)) + drowned
+    plain = np.minimum((found - least[:, None]) / unit[:, None], CAP)
     count = stop - start
-    running = np.zeros((count, lanes.columns.shape[1]), np.float32)
+    running = np.zeros((count, lanes.states), np.float32)
     holding = np.zeros((count, lanes.width), np.float32)
     rows = np.arange(max(above + 1, start), stop)
     if len(rows):
         at = rows - above
         inherited = (a[at] * a[at - 1]).sum(1)
         here = (lanes.low[rows] - least_column)[:, None]
-        now = here + lanes.columns[rows]
+        now = here + lanes.columns(rows)
         states = np.arange(running.shape[1]) + lanes.shift[rows, None]
         inside = (states >= 0) & (states < running.shape[1])
-        before = np.take_along_axis(lanes.columns[rows - 1], np.where(inside, states, 0), axis=1)
+        before = np.take_along_axis(lanes.columns(rows - 1), np.where(inside, states, 0), axis=1)
         before = (lanes.low[rows - 1] - least_column)[:, None] + before
 
         def innovation(j: Indices, previous: Indices) -> Floats:
@@ -127,7 +136,7 @@ def _block(
         run = np.where(inside, innovation(now, before), np.inf)
         hold = innovation(same, same)
         best = np.minimum(run.min(1), hold.min(1))[:, None]
-        unit = step[at][:, None]
-        running[rows - start] = np.minimum((run - best) / unit, CAP)
-        holding[rows - start] = np.minimum((hold - best) / unit, CAP)
+        units = unit[at][:, None]
+        running[rows - start] = np.minimum((run - best) / units, CAP)
+        holding[rows - start] = np.minimum((hold - best) / units, CAP)
     return Rows(start, plain[start - above :], running, holding)

@@ -124,9 +124,10 @@ def cadence(distorted: Track, reference: Track, index: Indices) -> Cadence:
     film = abs(reference.period_seconds * 24 - 1) < 0.02 and abs(distorted.period_seconds * 30 - 1) < 0.02
     if film and 0.15 < repeats < 0.25 and _four_of_five(steps):
         return "3:2 pull-down"
-    if repeats > 0.1:
+    expected = distorted.period_seconds / reference.period_seconds  # a conversion from 24 to 25 repeats one frame in 25
+    if repeats > min(0.1, 0.5 * (1 - expected) if expected < 0.99 else 0.1):
         return "repeats"
-    return "drops" if drops > 0.1 else "same"
+    return "drops" if drops > min(0.1, 0.5 * (expected - 1) if expected > 1.01 else 0.1) else "same"
 
 
 def _four_of_five(steps: Indices) -> bool:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mediaml.decode.alignment_evidence import Lanes, Rows, evidence
 from mediaml.decode.alignment_path import Path, Track
+from mediaml.decode.alignment_trace import Trace
 
 DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0
@@ -58,10 +59,9 @@ def steady_path(distorted: Track, reference: Track, first: Path, places: NDArray
     slack = 0.5 / phases + 1e-9
     low = np.floor(places + base + slack).astype(np.int64)
     part = places + base + slack - low
-    states = np.arange(2 * reach * phases) / phases
-    columns = np.floor(part[:, None] + states).astype(np.int32)
     shift = np.diff(base, prepend=base[0]) * phases
-    search = _Search(Lanes(low, columns, 2 * reach + 2, shift), base * phases, phases, len(reference))
+    lanes = Lanes(low, part, 2 * reach + 2, 2 * reach * phases, phases, shift)
+    search = _Search(lanes, base * phases, len(reference))
     for rows in evidence(distorted, reference, first, search.lanes):
         search.advance(rows)
     return search.path()
@@ -95,27 +95,25 @@ def _bases(lags: NDArray[np.float64], reach: int) -> Indices:
 class _Search:
     """The forward pass over lag states (`running`) and held pictures (`held`, by column), and the way back.
 
-    A step back is the state before, in its own row's numbering; -1 - state where it is of the other kind.
+    A step back is the state before, in its own row's numbering; -1 - state where it is of the other kind. Kept of it is
+    the distance from the state that stays.
     """
 
-    def __init__(self, lanes: Lanes, lags: Indices, phases: int, references: int) -> None:
+    def __init__(self, lanes: Lanes, lags: Indices, references: int) -> None:
         self.lanes = lanes
-        self._lags, self._phases, self._last = lags, phases, references - 1
-        rows, states = lanes.columns.shape
-        self._numbers = np.arange(states)
+        self._lags, self._last = lags, references - 1
+        self._numbers = np.arange(lanes.states)
         self._places = np.arange(lanes.width)
-        self._running: Costs = np.zeros(states)
+        self._running: Costs = np.zeros(lanes.states)
         self._held: Costs = np.full(lanes.width, np.inf)
-        self._since: Indices = np.full(
-            lanes.width, _NEVER, np.int64
-        )  # lag, in phases, from which a picture has been held
-        self._run_back = np.zeros((rows, states), np.int16)
-        self._hold_back = np.zeros((rows, lanes.width), np.int16)
+        self._since: Indices = np.full(lanes.width, _NEVER, np.int64)  # the lag, in phases, before a picture was held
+        self._columns = lanes.columns(0)
+        self._trace = Trace()
 
     def advance(self, rows: Rows) -> None:
         for k in range(len(rows.plain)):
             i = rows.start + k
-            columns = self.lanes.columns[i]
+            columns = self.lanes.columns(i)
             plain = PLAIN * rows.plain[k]
             fits = plain[columns] + self._outside(self.lanes.low[i] + columns)
             if i:
@@ -124,11 +122,12 @@ class _Search:
             else:
                 self._running = FROM_EQUAL * np.abs(self.lanes.low[i] + columns).astype(np.float64)
             self._running = self._running + fits
+            self._columns = columns
 
     def _outside(self, shown: Indices) -> Costs:
         return np.where((shown < 0) | (shown > self._last), OUTSIDE, 0.0)
 
-    def _step(self, i: int, columns: NDArray[np.int32], innovation: NDArray[np.float32]) -> None:
+    def _step(self, i: int, columns: Indices, innovation: NDArray[np.float32]) -> None:
         up, across = int(self.lanes.shift[i]), int(self.lanes.low[i] - self.lanes.low[i - 1])
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
@@ -145,20 +144,20 @@ class _Search:
         if not np.isfinite(best).any():  # the first path went where no step leads: the search begins anew
             best, back = np.full_like(best, self._running.min() + DROP), np.full_like(back, int(self._running.argmin()))
         self._catch_up(i, columns, held, since, across, best, back)
-        self._hold(i, columns, running, held, since, up, across)
+        hold_back = self._hold(i, columns, running, held, since, up, across)
         self._running = best
-        self._run_back[i] = back
+        self._trace.append(back - self._numbers - up, hold_back - self._places - across)
 
     def _grown(self, up: int) -> tuple[Costs, Indices]:
         """Each state from the cheapest one of no greater lag."""
         least, at = _least_so_far(self._running)
         from_states = self._numbers + up
         reached = np.clip(from_states, 0, len(at) - 1)
-        sizes = np.minimum((from_states - at[reached]) / self._phases, _MANY_SIZES)
+        sizes = np.minimum((from_states - at[reached]) / self.lanes.phases, _MANY_SIZES)
         return np.where(from_states >= 0, least[reached] + DROP + SIZE * sizes, np.inf), at[reached]
 
     def _catch_up(
-        self, i: int, columns: NDArray[np.int32], held: Costs, since: Indices, across: int, best: Costs, back: Indices
+        self, i: int, columns: Indices, held: Costs, since: Indices, across: int, best: Costs, back: Indices
     ) -> None:
         """Back to the lag from which a picture was held; changes `best` and `back`."""
         to = since - self._lags[i]
@@ -170,12 +169,12 @@ class _Search:
         back[to[known]] = -1 - (known + across)
 
     def _hold(
-        self, i: int, columns: NDArray[np.int32], running: Costs, held: Costs, since: Indices, up: int, across: int
-    ) -> None:
+        self, i: int, columns: Indices, running: Costs, held: Costs, since: Indices, up: int, across: int
+    ) -> Indices:
         """A picture is held on, or begins to be where the lag would have gone on."""
         states = self._numbers + up
         inside = np.clip(states, 0, len(running) - 1)
-        shown = self.lanes.columns[i - 1][inside] - across  # what each lag showed in the row before
+        shown = self._columns[inside] - across  # what each lag showed in the row before
         begins = np.flatnonzero((shown >= 0) & (shown < len(held)) & (columns > shown) & np.isfinite(running))
         begins = begins[np.argsort(-running[begins], kind="stable")]
         entered, who = np.full(len(held), np.inf), np.zeros(len(held), np.int64)
@@ -183,20 +182,24 @@ class _Search:
         who[shown[begins]] = begins
         new = entered < held
         self._held = np.where(new, entered, held) + HELD
-        self._hold_back[i] = np.where(new, -1 - (who + up), self._places + across)
         self._since = np.where(new, who + self._lags[i], since)
+        return np.where(new, -1 - (who + up), self._places + across)
 
     def path(self) -> Steady:
         holds = bool(self._held.min() < self._running.min())
         totals = self._held if holds else self._running
         state, cost = int(np.argmin(totals)), float(totals.min())
         index = np.empty(len(self.lanes.low), np.int64)
+        steps = self._trace.backwards()
         for i in range(len(index) - 1, -1, -1):
-            column = state if holds else int(self.lanes.columns[i, state])
+            column = state if holds else int(self.lanes.columns(i)[state])
             index[i] = self.lanes.low[i] + column
-            before = int((self._hold_back if holds else self._run_back)[i, state])
-            holds = holds ^ (before < 0)
-            state = -1 - before if before < 0 else before
+            if i:
+                running, held = next(steps)
+                moved = int(self.lanes.low[i] - self.lanes.low[i - 1] if holds else self.lanes.shift[i])
+                before = state + moved + int((held if holds else running)[state])
+                holds = holds ^ (before < 0)
+                state = -1 - before if before < 0 else before
         return Steady(index, cost)
 
 
