@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment_clocks import find_path
 from mediaml.decode.alignment_facts import Cadence, cadence, count_faults, drop_unmatched
-from mediaml.decode.alignment_lag import expected_lags
-from mediaml.decode.alignment_path import Path, Track, correlation
-from mediaml.decode.alignment_path import find_path as find_any_path
+from mediaml.decode.alignment_path import Path, Track, correlation, first_path
 from mediaml.decode.alignment_signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
@@ -126,10 +125,6 @@ def align_signals(
     return _alignment(tracks, found, index, similar, windows)
 
 
-def find_path(distorted: Track, reference: Track) -> Path:
-    return find_any_path(distorted, reference, expected_lags)
-
-
 def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Window]:
     """Bars count only where one file has them and the other has not, and the pictures fit better without."""
     whole, active = (Window(), Window()), (distorted.active, reference.active)
@@ -140,7 +135,7 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
         tracks = [
             _track(s, w).thinned(max(1, len(s) // _TRIED)) for s, w in zip((distorted, reference), windows, strict=True)
         ]
-        similar.append(_similarity(tracks[0], tracks[1], find_path(tracks[0], tracks[1])) or 0.0)
+        similar.append(_similarity(tracks[0], tracks[1], first_path(tracks[0], tracks[1])) or 0.0)
     return active if similar[1] > similar[0] + 0.01 else whole
 
 
@@ -173,7 +168,7 @@ def _try_zooms(
                 continue
             window = Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2)
             zoomed = Track(rewindowed(_thumbs(tracks[1]), window), tracks[1].pts_seconds)
-            tried = _similarity(few, zoomed, find_path(few, zoomed)) or 0.0
+            tried = _similarity(few, zoomed, first_path(few, zoomed)) or 0.0
             if tried > best[3] + 0.01:
                 best = ((Window(), window), (tracks[0], zoomed), path, tried)
     if best[0] is windows:
@@ -197,7 +192,7 @@ def _refuse_turned(distorted: Track, reference: Track, path: str) -> None:
         if turned.shape[1:] != (HEIGHT, WIDTH):
             turned = _reshaped(turned)
         track = Track(np.ascontiguousarray(turned), few.pts_seconds)
-        similar = _similarity(track, reference, find_path(track, reference))
+        similar = _similarity(track, reference, first_path(track, reference))
         if similar is not None and similar > SAME_CONTENT + 0.05:
             raise GeometryDiffers(
                 path, f"is {what} against its reference; turn one of them first: no score would mean anything"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil, floor
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import Path, Track, comparable, correlation, local_motion
+from mediaml.decode.alignment_path import MOTION_FLOOR, Path, Track, comparable, correlation, local_motion
 
 Cadence = Literal["same", "repeats", "drops", "3:2 pull-down", "variable"]
 _POOR = 0.8  # correlation below which a frame is no likeness of its reference
-_WORSE = 4.0  # times the usual distance: at an end of the reference, another picture than the one it is held against
+_TELLS, _REPEATS = (
+    0.3,
+    0.3,
+)  # a step of motion over the coding error; the part of a step by which a repeated frame may differ
 _INSERT_SECONDS = 1.0
 Indices = NDArray[np.int64]
 
@@ -21,22 +23,16 @@ Indices = NDArray[np.int64]
 def drop_unmatched(distorted: Track, reference: Track, path: Path) -> Indices:
     """path.index with -1 for distorted frames that the reference does not have.
 
-    At the ends: frames held against the reference's first or last picture that differ from it. Poor likenesses elsewhere
-    are kept, placed by time (a broken picture is to be scored as broken), unless the reference stands still for a second
-    or more meanwhile: then they are an insert.
+    At the ends: frames of times at which the reference has none. Poor likenesses elsewhere are kept, placed by time (a broken
+    picture is to be scored as broken), unless the reference stands still for a second or more meanwhile: then they are an
+    insert.
     """
     index = path.index.copy()
     poor = _poor(distorted, reference, path)
-    usual = float(np.median(path.distance[~poor])) if (~poor).any() else path.noise
     good = np.flatnonzero(~poor)
     if not len(good):
         return np.full(len(index), -1, np.int64)
-    motion = local_motion(comparable(distorted, reference)[1])
-    others = [
-        poor | (path.distance > min(_WORSE * max(usual, path.noise), 1.5 * usual + 0.5 * float(motion[end])))
-        for end in (0, -1)
-    ]
-    _trim(index, (others[0], others[1]), len(reference) - 1)
+    _leave_out(distorted, reference, path, index, poor)
     _place_runs(distorted, reference, index, poor)
     return index
 
@@ -47,16 +43,27 @@ def _poor(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_]:
     return np.where(flat, path.distance > 150, alike < _POOR)
 
 
-def _trim(index: Indices, others: tuple[NDArray[np.bool_], NDArray[np.bool_]], last: int) -> None:
-    """Distorted frames before the reference's first and after its last picture."""
-    for i, following in pairwise(range(len(index))):
-        if not (index[i] == 0 and index[following] == 0 and others[0][i]):
-            break
-        index[i] = -1
-    for i, before in pairwise(range(len(index) - 1, -1, -1)):
-        if not (index[i] == last and index[before] == last and others[1][i]):
-            break
-        index[i] = -1
+def _leave_out(distorted: Track, reference: Track, path: Path, index: Indices, poor: NDArray[np.bool_]) -> None:
+    """Distorted frames of times at which the reference has none become -1, unless they all plainly repeat its end frame:
+    in a moving scene it fits them as well as the last one that has a time."""
+    if path.outside is None or not path.outside.any():
+        return
+    inside = np.flatnonzero(~path.outside)
+    if not len(inside):
+        index[:] = -1
+        return
+    motion = local_motion(comparable(distorted, reference)[1])
+    for rows, end, beside in (
+        (np.arange(0, inside[0]), 0, inside[0]),
+        (np.arange(inside[-1] + 1, len(index)), len(reference) - 1, inside[-1]),
+    ):
+        step = float(motion[end]) - MOTION_FLOOR
+        usual = float(path.distance[beside])
+        tells = index[beside] == end and step > _TELLS * usual
+        repeats = (path.distance[rows] - usual < _REPEATS * step) & ~poor[rows]
+        if not (tells and repeats.all()):
+            index[rows] = -1
+    index[np.flatnonzero(path.outside & (index >= 0) & poor)] = -1
 
 
 def _place_runs(distorted: Track, reference: Track, index: Indices, poor: NDArray[np.bool_]) -> None:
@@ -117,9 +124,10 @@ def cadence(distorted: Track, reference: Track, index: Indices) -> Cadence:
     film = abs(reference.period_seconds * 24 - 1) < 0.02 and abs(distorted.period_seconds * 30 - 1) < 0.02
     if film and 0.15 < repeats < 0.25 and _four_of_five(steps):
         return "3:2 pull-down"
-    if repeats > 0.1:
+    expected = distorted.period_seconds / reference.period_seconds  # a conversion from 24 to 25 repeats one frame in 25
+    if repeats > min(0.1, 0.5 * (1 - expected) if expected < 0.99 else 0.1):
         return "repeats"
-    return "drops" if drops > 0.1 else "same"
+    return "drops" if drops > min(0.1, 0.5 * (expected - 1) if expected > 1.01 else 0.1) else "same"
 
 
 def _four_of_five(steps: Indices) -> bool:

@@ -8,8 +8,7 @@ forward in the reference; it may start and end anywhere. Its cost is the sum of
     step        `STEP` a reference frame by which the step differs from what the clocks say, so that where pictures do not
                 tell (a static scene), time does; at most `JUMP`, for a cut or a large loss
 
-Two rounds. The first has no idea of the offset. The second knows the lag from the frames that could only be themselves,
-leans towards it where pictures do not tell, and has the files' levels matched (a wrong range flag).
+This first path has no idea of the offset and no memory; alignment_steady.py follows a clock near it.
 
 Memory is O(distorted frames x band): above `FULL_CELLS` every n-th frame is aligned first, and the band lies around that.
 """
@@ -28,12 +27,9 @@ COARSE_FRAMES = 3000
 CAP = 60.0
 STEP = 1.0
 JUMP = 2.0
-LEAN = 0.3  # for a lag further than `LEAN_FRAMES` reference frames from the expected ones
-LEAN_FRAMES = 0.25
-LEAN_FAR = 0.05  # and for every reference frame beyond, up to four
 _BLOCK = 64
 _RETIMED = 0.06
-_MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are not seen, and are mostly coding
+MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are not seen, and are mostly coding
 _NOISE_FLOOR = 0.1  # of the mean squared difference, in squared 8-bit codes
 
 Indices = NDArray[np.int64]
@@ -95,26 +91,15 @@ def comparable(distorted: Track, reference: Track) -> tuple[Track, Track]:
 @dataclass(frozen=True, slots=True)
 class Path:
     """index (M,): the reference frame of each distorted one; distance (M,): mean squared difference, in squared codes;
-    noise: the distance that coding leaves; gain, offset: levels of the distorted file over the reference's."""
+    noise: the distance that coding leaves; gain, offset: levels of the distorted file over the reference's;
+    outside (M,): the reference has no frame at that time, and `index` is its first or last."""
 
     index: Indices
     distance: Floats
     noise: float
     gain: float = 1.0
     offset: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lags:
-    """Where reference time minus distorted time is expected for each distorted frame: (M,) bounds in seconds, and how much
-    more than usual a path is to lean towards them."""
-
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    weight: Floats
-
-
-Expect = Callable[[Track, Track, Path], Lags]
+    outside: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,24 +110,20 @@ class _Band:
     width: int
 
 
-def find_path(distorted: Track, reference: Track, expect: Expect) -> Path:
-    """The path between two files. Deterministic; both need at least one frame. `expect` tells lags from a first path."""
+def first_path(distorted: Track, reference: Track) -> Path:
+    """The path between two files, frame by frame. Deterministic; both need at least one frame."""
     distorted, reference = comparable(distorted, reference)
     m, n = len(distorted), len(reference)
     if m * n <= FULL_CELLS:
         band = _Band(np.zeros(m, np.int64), n)
     else:
         band = _coarse_band(distorted, reference)
-    paced = replace(distorted, pts_seconds=_frame_for_frame(distorted, reference))
-    first = _solve(paced, reference, band, None)
-    gain, offset = _levels(distorted, reference, first)
-    matched = replace(reference, gain=gain, offset=offset)
-    lag = expect(paced, matched, first)
-    last = _solve(paced, matched, band, lag)
-    return Path(last.index, last.distance, last.noise, gain, offset)
+    found = _solve(replace(distorted, pts_seconds=frame_for_frame(distorted, reference)), reference, band)
+    gain, offset = _levels(distorted, reference, found)
+    return replace(found, gain=gain, offset=offset)
 
 
-def _frame_for_frame(distorted: Track, reference: Track) -> NDArray[np.float64]:
+def frame_for_frame(distorted: Track, reference: Track) -> NDArray[np.float64]:
     """pts_seconds of the distorted file, stretched where its frames last nearly a whole number of reference frames (25 frames
     a second played at 24, 23.976 at 24): such files are far oftener re-timed than resampled."""
     ratio = distorted.period_seconds / reference.period_seconds
@@ -155,7 +136,7 @@ def _coarse_band(distorted: Track, reference: Track) -> _Band:
     m, n = len(distorted), len(reference)
     each = max(1, -(-m // COARSE_FRAMES)), max(1, -(-n // COARSE_FRAMES))
     thin = distorted.thinned(each[0]), reference.thinned(each[1])
-    path = _solve(*thin, _Band(np.zeros(len(thin[0]), np.int64), len(thin[1])), None)
+    path = _solve(*thin, _Band(np.zeros(len(thin[0]), np.int64), len(thin[1])))
     margin = 4 * max(each) + 64
     centre = np.interp(np.arange(m), np.arange(len(thin[0])) * each[0], path.index * each[1])
     width = min(n, 2 * margin)
@@ -163,7 +144,7 @@ def _coarse_band(distorted: Track, reference: Track) -> _Band:
     return _Band(np.maximum.accumulate(low), width)
 
 
-def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) -> Path:
+def _solve(distorted: Track, reference: Track, band: _Band) -> Path:
     noise = _noise(distorted, reference, band)
     motion = local_motion(reference)
     period = reference.period_seconds
@@ -176,8 +157,6 @@ def _solve(distorted: Track, reference: Track, band: _Band, lag: Lags | None) ->
         least = block[np.arange(len(block)), nearest]
         scale = motion[band.low[rows] + nearest] + np.maximum(least, np.float32(noise))
         block = np.minimum((block - least[:, None]) / scale[:, None], CAP)
-        if lag is not None:
-            block += _leaning(distorted, reference, band, rows, lag, period)
         for i, costs in zip(range(rows.start, rows.stop), block, strict=True):
             search.advance(i, costs)
     index = search.path()
@@ -211,7 +190,7 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
 def local_motion(reference: Track) -> Floats:
     """(N,) how much neighbouring pictures differ hereabouts: the median of squared differences, and a floor."""
     if len(reference) < 2:
-        return np.full(1, _MOTION_FLOOR, np.float32)
+        return np.full(1, MOTION_FLOOR, np.float32)
 
     def block(rows: slice) -> Floats:
         vectors = reference.vectors(slice(rows.start, rows.stop + 1))
@@ -220,15 +199,7 @@ def local_motion(reference: Track) -> Floats:
     steps = _in_blocks(len(reference) - 1, block)
     wide = min(_MOTION_OF, len(steps) - 1 + len(steps) % 2)
     padded = np.pad(steps, (wide // 2, wide // 2 + 1), mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(_MOTION_FLOOR)
-
-
-def _leaning(distorted: Track, reference: Track, band: _Band, rows: slice, lag: Lags, period: float) -> Floats:
-    columns = band.low[rows][:, None] + np.arange(band.width)[None]
-    found = reference.pts_seconds[columns] - distorted.pts_seconds[rows, None]
-    away = np.maximum(lag.low[rows, None] - found, found - lag.high[rows, None]) / period
-    cost = LEAN * np.clip(away / LEAN_FRAMES, 0, 1) + LEAN_FAR * np.clip(away, 0, 4)
-    return (cost * lag.weight[rows, None]).astype(np.float32)
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(MOTION_FLOOR)
 
 
 class _Search:

@@ -24,7 +24,8 @@ from mediaml.errors import GeometryDiffers
 from mediaml.spec import View
 
 _WORKING_WIDTH = 640
-_LOOKED_AT = 150  # matched frames among which detailed ones are sought
+_LOOKED_AT = (150, 1500)  # matched frames among which detailed ones are sought, the second where the first tell nothing
+_FAINT = 0.005  # contrast of key points, of full scale: blurred and dark pictures have no others
 _PAIRS = 3
 _INLIERS = 25
 _TOLERANCE_PIXELS = 0.75  # at the working size
@@ -55,13 +56,9 @@ def find_geometry(
     sizes = [(f.video.width, f.video.height) for f in (distorted, reference)]
     if min(min(s) for s in sizes) < _SMALLEST:
         return Geometry(notes=("geometry not checked: the pictures are too small",))
-    maps = []
-    for a, b in _pairs(distorted, reference, alignment, max_pixels):
-        found = _affine(a, b)
-        if found is not None:
-            maps.append(found)
-            if _plainly_whole(found, a.shape):
-                break
+    maps: list[NDArray[np.float64]] = []
+    for chosen in _choices(alignment):
+        maps = maps or _maps(_pairs(distorted, reference, chosen, max_pixels))
     if not maps:
         return Geometry(notes=("geometry not checked: too little detail in the pictures",))
     matrix = np.median(np.stack(maps), axis=0)
@@ -77,14 +74,34 @@ def find_geometry(
     return _crops(spans, tolerance, sizes[0], sizes[1])
 
 
+def _choices(alignment: Alignment) -> list[NDArray[np.int64]]:
+    """A few detailed pairs: the earliest, and some from further on."""
+    pairs = alignment.pairs()
+    chosen = []
+    for count, every in zip(_LOOKED_AT, (1, _LOOKED_AT[1] // _LOOKED_AT[0]), strict=True):
+        near = pairs[:count:every]
+        detail = alignment.detail[near[:, 0]]
+        good = np.flatnonzero(detail >= 0.6 * detail.max())
+        chosen.append(near[good[np.unique(np.linspace(0, min(len(good) - 1, 24), _PAIRS).astype(int))]])
+    return chosen
+
+
+def _maps(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> list[NDArray[np.float64]]:
+    """Of those pairs that tell; one is enough where it is plain that nothing moved."""
+    maps = []
+    for a, b in pairs:
+        found = _affine(a, b)
+        if found is not None:
+            maps.append(found)
+            if _plainly_whole(found, a.shape):
+                break
+    return maps
+
+
 def _pairs(
-    distorted: VideoFile, reference: VideoFile, alignment: Alignment, max_pixels: int | None
+    distorted: VideoFile, reference: VideoFile, chosen: NDArray[np.int64], max_pixels: int | None
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Luma of up to three aligned pairs at the working size, of the earliest detailed frames."""
-    pairs = alignment.pairs()[:_LOOKED_AT]
-    detail = alignment.detail[pairs[:, 0]]
-    good = np.flatnonzero(detail >= 0.6 * detail.max())
-    chosen = pairs[good[np.unique(np.linspace(0, min(len(good) - 1, 24), _PAIRS).astype(int))]]
+    """Luma of aligned pairs at the working size."""
     working = _working_size(*((f.video.width, f.video.height) for f in (distorted, reference)))
     sides = [
         _pictures(file, set(chosen[:, column].tolist()), working, max_pixels)
@@ -118,7 +135,7 @@ def _working_size(distorted: tuple[int, int], reference: tuple[int, int]) -> tup
 
 def _affine(distorted: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """(2, 3) from distorted to reference coordinates (sample centres at + 0.5); None where too little matches."""
-    finder: Any = cv2.SIFT.create(nfeatures=1200)
+    finder: Any = cv2.SIFT.create(nfeatures=1200, contrastThreshold=_FAINT)
     found = [finder.detectAndCompute(p, None) for p in (distorted, reference)]
     if any(d is None or len(d) < _INLIERS for _, d in found):
         return None

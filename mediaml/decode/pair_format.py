@@ -70,10 +70,6 @@ def pair_format(distorted: VideoFile, reference: VideoFile, scale_to: str = "ref
     colours = _colours(distorted, reference, seen, notes)
     depths = [_depth(file) for file in (distorted, reference)]
     size = target_size(distorted, reference, scale_to)
-    for file, name in ((distorted, "distorted"), (reference, "reference")):
-        own = (file.video.width, file.video.height)
-        if own != size:
-            notes.append(f"{name} pictures scaled from {own[0]}x{own[1]} to {size[0]}x{size[1]} (swscale bicubic)")
     if depths[0] != depths[1]:
         notes.append(f"bit depth: distorted {depths[0]}, reference {depths[1]}; compared at {max(depths)}")
     if any(s.is_grey for s in seen):

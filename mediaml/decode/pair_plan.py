@@ -55,13 +55,26 @@ def plan_pair(
     """
     form = pair_format(distorted, reference, scale_to)
     if not align:
-        return PairPlan(distorted, reference, form, None, notes=(*form.notes, "not aligned: frame i against frame i"))
+        notes = (*_scaling_notes(distorted, reference, form.size, (None, None)), *form.notes)
+        return PairPlan(distorted, reference, form, None, notes=(*notes, "not aligned: frame i against frame i"))
     found = align_files(distorted, reference, max_pixels=max_pixels)
     geometry = find_geometry(distorted, reference, found, max_pixels)
     if any(geometry.crops):
         form = replace(form, size=_cropped_size(form.size, scale_to, distorted, reference, geometry))
-    notes = (*form.notes, *geometry.notes, *alignment_notes(found))
+    scaled = _scaling_notes(distorted, reference, form.size, geometry.crops)
+    notes = (*scaled, *form.notes, *geometry.notes, *alignment_notes(found, cropped=any(geometry.crops)))
     return PairPlan(distorted, reference, form, found, geometry.crops, notes)
+
+
+def _scaling_notes(
+    distorted: VideoFile, reference: VideoFile, size: tuple[int, int], crops: tuple[Crop | None, Crop | None]
+) -> list[str]:
+    notes = []
+    for file, name, crop in zip((distorted, reference), ("distorted", "reference"), crops, strict=True):
+        own = (crop.width, crop.height) if crop is not None else (file.video.width, file.video.height)
+        if own != size:
+            notes.append(f"{name} pictures scaled from {own[0]}x{own[1]} to {size[0]}x{size[1]} (swscale bicubic)")
+    return notes
 
 
 def _cropped_size(
@@ -75,18 +88,28 @@ def _cropped_size(
     return (crop.width, crop.height) if crop is not None else (file.video.width, file.video.height)
 
 
-def alignment_notes(found: Alignment) -> list[str]:
-    """What of the alignment a reader of the score should know."""
+def alignment_notes(found: Alignment, *, cropped: bool = False) -> list[str]:
+    """What of the alignment a reader of the score should know; levels were not compared rightly where a part was `cropped`."""
     s = found.summary
     notes = []
     unmatched = s.unmatched_head + s.unmatched_middle + s.unmatched_tail
     if unmatched:
-        notes.append(f"{unmatched} of {s.frames_distorted} distorted frames have no reference frame and are not scored")
+        where = (
+            (s.unmatched_head, "at its start"),
+            (s.unmatched_middle, "in between"),
+            (s.unmatched_tail, "at its end"),
+        )
+        places = ", ".join(f"{count} {place}" for count, place in where if count)
+        notes.append(
+            f"{unmatched} of {s.frames_distorted} distorted frames have no reference frame and are not scored: {places}"
+        )
     if s.unmatched_tail and not s.reference_tail:
         notes.append("the reference ends before the distorted file; scored over what both have")
     if s.confidence == 0:
         notes.append("the pictures are flat: nothing in them shows the alignment, so it follows the clocks")
-    levels_known = not (found.distorted_window.differs(Window()) or found.reference_window.differs(Window()))
+    levels_known = not cropped and not (
+        found.distorted_window.differs(Window()) or found.reference_window.differs(Window())
+    )
     if levels_known and (abs(s.level_gain - 1) > 0.04 or abs(s.level_offset) > 6):
         notes.append(
             f"levels differ (distorted = {s.level_gain:.3f} x reference {s.level_offset:+.1f} codes): "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, floor
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mediaml.decode.alignment import Alignment
+from mediaml.decode.alignment_events import Event, events
 from mediaml.report import charts
 from mediaml.report.cards import Chart
 from mediaml.report.score_curves import chart_of
@@ -20,25 +20,6 @@ _SIDE = 1000  # of the drawing's grid
 SHOWN_EVENTS = 40
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happens at a distorted frame. kind: "drop", "repeat", "none" (no counterpart)."""
-
-    kind: str
-    seconds: float  # on the distorted file's timeline
-    frame_index: int
-    frames: int
-
-    @property
-    def text(self) -> str:
-        s = "s" if self.frames != 1 else ""
-        return {
-            "drop": f"{self.frames} reference frame{s} left out before it",
-            "repeat": f"the reference frame before it is shown again ({self.frames}×)",
-            "none": f"{self.frames} distorted frame{s} without a reference frame from here on",
-        }[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +43,7 @@ def alignment_path(found: Alignment) -> AlignmentPath | None:
     if len(x) < 2 or len(at) < 2:
         return None
     y = found.reference_pts_seconds[found.reference_index[at]]
-    seen = list(events(found))
+    seen = events(found)
     start, end = float(x[0]), float(x[-1])
     low, high = float(found.reference_pts_seconds[0]), float(found.reference_pts_seconds[-1])
     lag = np.round((y - x[at] - found.summary.offset_seconds) * 1000, 3) + 0.0
@@ -78,31 +59,6 @@ def alignment_path(found: Alignment) -> AlignmentPath | None:
         seen[:SHOWN_EVENTS],
         max(0, len(seen) - SHOWN_EVENTS),
     )
-
-
-def events(found: Alignment) -> Iterator[Event]:
-    """Drops, repeats (both beyond what the two frame rates explain) and frames without a counterpart, in order of time."""
-    index, times = found.reference_index, found.distorted_pts_seconds
-    unmatched = np.concatenate([[False], index < 0, [False]])
-    edges = np.flatnonzero(np.diff(unmatched.astype(np.int8))).tolist()
-    listed = [Event("none", float(times[a]), a, b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    at = np.flatnonzero(index >= 0)
-    steps = np.diff(index[at])
-    expected = _period(times) / (_period(found.reference_pts_seconds) or 1.0)
-    most, least = max(1, ceil(expected - 0.02)), floor(expected + 0.02)
-    for i, step in zip(at[1:].tolist(), steps.tolist(), strict=True):
-        if step > most:
-            listed.append(Event("drop", float(times[i]), i, step - most))
-        elif step < least:
-            if listed and listed[-1].kind == "repeat" and listed[-1].frame_index + listed[-1].frames == i:
-                listed[-1] = replace(listed[-1], frames=listed[-1].frames + least - step)
-            else:
-                listed.append(Event("repeat", float(times[i]), i, least - step))
-    yield from sorted(listed, key=lambda e: e.frame_index)
-
-
-def _period(times: Floats) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.04
 
 
 def _figure(
@@ -121,7 +77,7 @@ def _figure(
     breaks = np.flatnonzero(np.diff(at) > 1) + 1
     lines = "".join(_line(xs[run], ys[index[run]]) for run in np.split(at, breaks))
     parts.append(f'<path class="line" d="{lines}"/>')
-    parts += [_marks(k, [e for e in seen if e.kind == k], xs, ys, index) for k in ("none", "drop", "repeat")]
+    parts += [_marks(k, [e for e in seen if e.kind == k], xs, ys, index) for k in ("none", "drop", "repeat", "freeze")]
     box = f'viewBox="0 0 {_SIDE} {_SIDE}" preserveAspectRatio="none"'
     return Markup(f'<svg {box} class="plot path" role="img" aria-label="alignment path">{"".join(parts)}</svg>')
 

@@ -1,0 +1,43 @@
+"""Which clock two files share: frames retimed one for one, or pictures resampled in time; and the path that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaml.decode.alignment_path import Path, Track, comparable, first_path, frame_for_frame, pair_distance
+from mediaml.decode.alignment_steady import places_in, steady_path
+
+
+def find_path(distorted: Track, reference: Track) -> Path:
+    """The cheapest path of all clocks that the files' times allow. Deterministic; both need at least one frame."""
+    distorted, reference = comparable(distorted, reference)
+    first = first_path(distorted, reference)
+    reference = replace(reference, gain=first.gain, offset=first.offset)
+    found = min((steady_path(distorted, reference, first, p) for p in _clocks(distorted, reference, first)), key=_cost)
+    index = np.clip(found.index, 0, len(reference) - 1)
+    return replace(
+        first, index=index, distance=pair_distance(distorted, reference, index), outside=index != found.index
+    )
+
+
+def _cost(found: object) -> float:
+    return found.cost  # type: ignore[attr-defined]
+
+
+def _clocks(distorted: Track, reference: Track, first: Path) -> Iterator[NDArray[np.float64]]:
+    """Where among the reference's frames each distorted one may lie, at some lag."""
+    paced = frame_for_frame(distorted, reference)
+    for seconds in (paced,) if paced is distorted.pts_seconds else (paced, distorted.pts_seconds):
+        lag = float(np.median(reference.pts_seconds[first.index] - seconds))
+        yield places_in(reference, seconds + lag)
+    if _uneven(distorted) or _uneven(reference):
+        yield np.arange(len(distorted), dtype=np.float64)
+
+
+def _uneven(track: Track) -> bool:
+    gaps = np.diff(track.pts_seconds)
+    return bool(len(gaps) > 2 and float(gaps.max() - gaps.min()) > 0.2 * float(np.median(gaps)))
