@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, field
 
 import av
@@ -23,6 +24,7 @@ BATCH_BYTES = 32 << 20
 BATCH_FRAMES = 32
 SMALL_PICTURE_BYTES = 32 << 10
 SMALL_BATCH_FRAMES = 128
+MAPPED_BYTES = 2 << 20
 
 Arrays = tuple[NDArray, ...]  # one (H, W, 3) for rgb; one or three (h, w) planes
 
@@ -78,6 +80,16 @@ class Shown:
         return found
 
 
+def _room(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Memory for one plane of a batch. Large ones are pages of their own, given back whole when the batch is dropped: from
+    the heap, where the decoder's and the analyzers' threads allocate in turn, they leave gaps that grow with the film."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    if size < MAPPED_BYTES:
+        return np.empty(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype).reshape(shape)
+
+
 class _Batch:
     """Preallocated room for one batch's frames, all of equal shape, depth and colour."""
 
@@ -86,7 +98,7 @@ class _Batch:
         self.depth = depth
         self.colour = colour
         self.capacity = batch_capacity(sum(a.nbytes for a in arrays))
-        self.room = [np.empty((self.capacity, *a.shape), a.dtype) for a in arrays]
+        self.room = [_room((self.capacity, *a.shape), a.dtype) for a in arrays]
         self.facts: list[tuple[float, float, int, bool]] = []
         self.coded: list[Coded] | None = [] if coding else None
 
