@@ -48,6 +48,7 @@ class Watch:
     """Memory and open handles of a process and of all below it, over time."""
 
     process: int
+    kept: Path | None = None  # where every sample is written as it is taken
     samples: list[Sample] = field(default_factory=list)
 
     def look(self, began: float) -> None:
@@ -56,7 +57,14 @@ class Watch:
             resident, anonymous = _memory(one)
             if resident:
                 role = "main" if one == self.process else "worker"
-                self.samples.append(Sample(now, one, role, resident, anonymous, _handles(one)))
+                self._add(Sample(now, one, role, resident, anonymous, _handles(one)))
+
+    def _add(self, sample: Sample) -> None:
+        if self.kept is not None:
+            with self.kept.open("a" if self.samples else "w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerows([sample] if self.samples else [Sample._fields, sample])
+        self.samples.append(sample)
 
     def of(self, role: str) -> list[Sample]:
         """The samples of the main process, or of the largest worker."""
@@ -65,12 +73,6 @@ class Watch:
             return []
         largest = max(mine, key=lambda s: s.resident_bytes).process
         return [s for s in mine if s.process == largest]
-
-    def save(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(Sample._fields)
-            rows.writerows(self.samples)
 
 
 def _family(process: int) -> list[int]:
@@ -124,12 +126,10 @@ def watched(arguments: list[str], kept: Path | None) -> Watch:
     """Runs `mediaml analyze` and watches it."""
     command = [sys.executable, "-m", "mediaml", "analyze", *arguments, "--quiet", "--no-derive", "--workers", "1"]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    watch, began = Watch(process.pid), time.monotonic()
+    watch, began = Watch(process.pid, kept), time.monotonic()
     while process.poll() is None:
         watch.look(began)
         time.sleep(SAMPLE_SECONDS)
-    if kept is not None:
-        watch.save(kept)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"exit code {process.returncode}; {used.ru_utime + used.ru_stime:.0f} CPU s, load {os.getloadavg()[0]:.0f}")
     if process.returncode > 1:
