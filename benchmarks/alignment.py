@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.alignment_faults import Fault, Picture, faults, planes
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.pair_plan import PairPlan, plan_pair
-from mediaml.engine.score import pair as scoring
 from mediaml.engine.score.metrics import choose_metrics
+from mediaml.engine.score.pair import pair as scoring
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS
 from mediaml.errors import MediaError
 from tests.real_clips import frames_of, write

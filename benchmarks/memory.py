@@ -1,48 +1,78 @@
 """Flat memory: a film of three hours with the default set, and many small files, with resident memory and handles watched.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.memory --film              # 3 h of 1080p at 2 frames/s: 21,600 frames; long
-    OMP_NUM_THREADS=1 python -m benchmarks.memory --film --minutes 9  # the same at a twentieth of the length
+    OMP_NUM_THREADS=1 python -m benchmarks.memory --film              # 3 h of 1080p at 2 frames/s: 21,600 frames, long
+    OMP_NUM_THREADS=1 python -m benchmarks.memory --film --minutes 5  # the same, shorter
     OMP_NUM_THREADS=1 python -m benchmarks.memory --files 10000       # ten thousand stills and clips, one worker
 
-The film is made by ffmpeg at a low frame rate, so that three hours of timeline cost the decoding of 21,600 frames; sound
-is at its full rate. Memory is the resident set of the process that analyses (bar for the film: 1.5 GB), sampled four times
-a second.
+The film (film.py) has a low frame rate, so that three hours of timeline, with all that is held until a file is committed,
+cost the analysis of 21,600 frames; sound is at its full rate. Memory is the resident set of each process (bar for the film:
+1.5 GB), mapped library code included, sampled once a second; `--csv` keeps the samples.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.film import make_film
 
 FPS = 2
+SAMPLE_SECONDS = 1.0
 PLACE = Path(tempfile.gettempdir()) / "mediaml-benchmarks"
+
+
+class Sample(NamedTuple):
+    """One process at one moment. `role` is "main" for the process started, "worker" for those below it."""
+
+    seconds: float
+    process: int
+    role: str
+    resident_bytes: int
+    anonymous_bytes: int
+    handles: int
 
 
 @dataclass(slots=True)
 class Watch:
-    """Resident bytes and open handles of a process and its children, over time."""
+    """Memory and open handles of a process and of all below it, over time."""
 
     process: int
-    samples: list[tuple[float, int, int]] = field(default_factory=list)  # (seconds, bytes, handles) of the largest
+    kept: Path | None = None  # where every sample is written as it is taken
+    samples: list[Sample] = field(default_factory=list)
 
     def look(self, began: float) -> None:
-        found = [(_resident(p), _handles(p)) for p in _family(self.process)]
-        if found:
-            largest = max(found)
-            self.samples.append((time.monotonic() - began, *largest))
+        now = time.monotonic() - began
+        for one in _family(self.process):
+            resident, anonymous = _memory(one)
+            if resident:
+                role = "main" if one == self.process else "worker"
+                self._add(Sample(now, one, role, resident, anonymous, _handles(one)))
 
-    def thirds(self) -> list[tuple[float, int]]:
-        """(peak gigabytes, most handles) of the first, second and last third."""
-        size = max(1, len(self.samples) // 3)
-        parts = [self.samples[:size], self.samples[size : 2 * size], self.samples[2 * size :]]
-        return [(max(s[1] for s in p) / 1e9, max(s[2] for s in p)) for p in parts if p]
+    def _add(self, sample: Sample) -> None:
+        if self.kept is not None:
+            with self.kept.open("a" if self.samples else "w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerows([sample] if self.samples else [Sample._fields, sample])
+        self.samples.append(sample)
+
+    def of(self, role: str) -> list[Sample]:
+        """The samples of the main process, or of the largest worker."""
+        mine = [s for s in self.samples if s.role == role]
+        if not mine:
+            return []
+        largest = max(mine, key=lambda s: s.resident_bytes).process
+        return [s for s in mine if s.process == largest]
 
 
 def _family(process: int) -> list[int]:
@@ -58,11 +88,14 @@ def _family(process: int) -> list[int]:
     return found
 
 
-def _resident(process: int) -> int:
+def _memory(process: int) -> tuple[int, int]:
+    """(resident, of it anonymous) bytes; (0, 0) for a process that is gone."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
+        pages = [int(n) for n in Path(f"/proc/{process}/statm").read_text().split()]
+    except (OSError, ValueError):
+        return 0, 0
+    size = os.sysconf("SC_PAGE_SIZE")
+    return pages[1] * size, (pages[1] - pages[2]) * size
 
 
 def _handles(process: int) -> int:
@@ -70,23 +103,6 @@ def _handles(process: int) -> int:
         return len(list(Path(f"/proc/{process}/fd").iterdir()))
     except OSError:
         return 0
-
-
-def film(minutes: int) -> Path:
-    """1080p H.264 at 2 frames/s with stereo sound at 48 kHz."""
-    import imageio_ffmpeg
-
-    path = PLACE / f"film-{minutes}min.mkv"
-    if not path.exists():
-        PLACE.mkdir(exist_ok=True)
-        unfinished = path.with_suffix(".part.mkv")
-        source = f"testsrc2=s=1920x1080:r={FPS}:d={minutes * 60},hue=h='90*floor(t/9)'"
-        inputs = ["-f", "lavfi", "-i", source, "-f", "lavfi", "-i", f"anoisesrc=d={minutes * 60}:r=48000:a=0.1"]
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *inputs]
-        command += ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-c:a", "pcm_s16le", "-ac", "2"]
-        subprocess.run([*command, str(unfinished)], check=True)
-        unfinished.rename(path)
-    return path
 
 
 def small_files(folder: Path, count: int) -> Path:
@@ -106,46 +122,62 @@ def small_files(folder: Path, count: int) -> Path:
     return folder
 
 
-def watched(arguments: list[str]) -> Watch:
+def watched(arguments: list[str], kept: Path | None) -> Watch:
     """Runs `mediaml analyze` and watches it."""
     command = [sys.executable, "-m", "mediaml", "analyze", *arguments, "--quiet", "--no-derive", "--workers", "1"]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    watch, began = Watch(process.pid), time.monotonic()
+    watch, began = Watch(process.pid, kept), time.monotonic()
     while process.poll() is None:
         watch.look(began)
-        time.sleep(0.25)
+        time.sleep(SAMPLE_SECONDS)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"exit code {process.returncode}; {used.ru_utime + used.ru_stime:.0f} CPU s, load {os.getloadavg()[0]:.0f}")
     if process.returncode > 1:
         sys.exit(process.returncode)
     return watch
 
 
-def show(title: str, watch: Watch) -> None:
-    first, *_, last = thirds = watch.thirds()
-    peak = max(gigabytes for gigabytes, _ in thirds)
-    print(f"\n{title}: {watch.samples[-1][0]:.0f} s, peak {peak:.2f} GB resident (largest process)")
-    print("| | first third | second | last |\n|---|---|---|---|")
-    print("| peak GB | " + " | ".join(f"{g:.3f}" for g, _ in thirds) + " |")
-    print("| most handles | " + " | ".join(str(n) for _, n in thirds) + " |")
-    print(f"growth from first to last third: {last[0] - first[0]:+.3f} GB, {last[1] - first[1]:+d} handles", flush=True)
+def show(title: str, watch: Watch, parts: int = 6) -> None:
+    """Peaks of each part of the run, so that growth shows."""
+    print(f"\n{title}: {watch.samples[-1].seconds:.0f} s of wall time\n")
+    print("| |" + "".join(f" part {i + 1} of {parts} |" for i in range(parts)) + " growth |")
+    print("|---" * (parts + 2) + "|")
+    for role in ("worker", "main"):
+        samples = watch.of(role)
+        size = max(1, len(samples) // parts)
+        groups = [g for g in (samples[i * size : (i + 1) * size] for i in range(parts)) if g]
+        for name, give in MEASURES.items():
+            peaks = [max(map(give, g)) for g in groups]
+            cells = "".join(f" {p:.3f} |" if isinstance(p, float) else f" {p} |" for p in peaks)
+            print(f"| {role}: {name} |{cells} {peaks[-1] - peaks[min(1, len(peaks) - 1)]:+.3f} |", flush=True)
+
+
+MEASURES: dict[str, Callable[[Sample], float]] = {
+    "peak GB resident": lambda s: s.resident_bytes / 1e9,
+    "of it anonymous": lambda s: s.anonymous_bytes / 1e9,
+    "most handles": lambda s: s.handles,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--film", action="store_true")
     parser.add_argument("--minutes", type=int, default=180)
+    parser.add_argument("--fps", type=int, default=FPS)
     parser.add_argument("--files", type=int, default=0)
     parser.add_argument("--analyzers", default="", help="comma-separated; the default set if empty")
+    parser.add_argument("--csv", type=Path, help="keep every sample there")
     given = parser.parse_args()
     chosen = ["-a", given.analyzers] if given.analyzers else []
     place = Path(tempfile.mkdtemp(prefix="mediaml-memory-"))
     try:
         if given.film:
-            path = film(given.minutes)
-            watch = watched([str(path), "-o", str(place / "film"), *chosen])
-            show(f"{given.minutes} min of 1080p at {FPS} frames/s", watch)
+            path = make_film(PLACE / f"film-{given.minutes}min-{given.fps}fps.mkv", given.minutes, given.fps)
+            watch = watched([str(path), "-o", str(place / "film"), *chosen], given.csv)
+            show(f"{given.minutes} min of 1080p at {given.fps} frames/s", watch)
         if given.files:
             media = small_files(place / "media", given.files)
-            watch = watched([str(media), "-o", str(place / "files"), *(chosen or ["-a", "siti,silence,thumbnails"])])
+            watch = watched([str(media), "-o", str(place / "files"), *chosen], given.csv)
             show(f"{given.files} small files", watch)
     finally:
         shutil.rmtree(place)

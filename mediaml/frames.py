@@ -141,10 +141,12 @@ class FrameBatch:
     @property
     def nbytes(self) -> int:
         """Bytes held by planes and views."""
-        tensors = list(self.views.values())
-        if self.planes is not None:
-            tensors += [p for p in (self.planes.y, self.planes.u, self.planes.v) if p is not None]
-        return sum(t.nbytes for t in tensors) + (self.reference.nbytes if self.reference else 0)
+        return sum(t.nbytes for t in self.tensors()) + (self.reference.nbytes if self.reference else 0)
+
+    def tensors(self) -> list[Tensor]:
+        """The planes and the views made so far."""
+        planes = () if self.planes is None else (self.planes.y, self.planes.u, self.planes.v)
+        return [*self.views.values(), *(p for p in planes if p is not None)]
 
     def view(self, view: View) -> Tensor:
         """The batch as `view` asks: (N, 3, H, W) uint8 for rgb, (N, 1, H, W) for luma. Memoised; do not write into it."""
@@ -218,3 +220,7 @@ class AudioBlock:
     @property
     def nbytes(self) -> int:
         return self.samples.nbytes
+
+    def tensors(self) -> list[Tensor]:
+        """The samples."""
+        return [self.samples]

@@ -17,15 +17,14 @@ def find_path(distorted: Track, reference: Track) -> Path:
     distorted, reference = comparable(distorted, reference)
     first = first_path(distorted, reference)
     reference = replace(reference, gain=first.gain, offset=first.offset)
-    found = min((steady_path(distorted, reference, first, p) for p in _clocks(distorted, reference, first)), key=_cost)
+    found = min(
+        (steady_path(distorted, reference, first, p) for p in _clocks(distorted, reference, first)),
+        key=lambda s: s.cost,
+    )
     index = np.clip(found.index, 0, len(reference) - 1)
     return replace(
         first, index=index, distance=pair_distance(distorted, reference, index), outside=index != found.index
     )
-
-
-def _cost(found: object) -> float:
-    return found.cost  # type: ignore[attr-defined]
 
 
 def _clocks(distorted: Track, reference: Track, first: Path) -> Iterator[NDArray[np.float64]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mediaml.decode.coded import Coded, bitstream, coded_facts
 from mediaml.decode.colour import FrameTraits, Source, source_of, traits
@@ -23,6 +26,7 @@ BATCH_BYTES = 32 << 20
 BATCH_FRAMES = 32
 SMALL_PICTURE_BYTES = 32 << 10
 SMALL_BATCH_FRAMES = 128
+MAPPED_BYTES = 2 << 20
 
 Arrays = tuple[NDArray, ...]  # one (H, W, 3) for rgb; one or three (h, w) planes
 
@@ -31,6 +35,14 @@ def batch_capacity(frame_bytes: int) -> int:
     """Frames in one batch: at most 32 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
     frames = SMALL_BATCH_FRAMES if frame_bytes <= SMALL_PICTURE_BYTES else BATCH_FRAMES
     return max(1, min(frames, BATCH_BYTES // max(1, frame_bytes)))
+
+
+class PictureMaker(Protocol):
+    """Makes what lanes ask of one stream's frames, in main memory (`Pictures`) or on a device (`DevicePictures`)."""
+
+    def source(self, frame: av.VideoFrame) -> Source: ...
+    def make(self, view: View, frame: av.VideoFrame, source: Source) -> tuple[Any, int]: ...
+    def batch(self, arrays: Any, depth: int, colour: Colour, *, coding: bool) -> Batch: ...
 
 
 class Pictures:
@@ -59,6 +71,10 @@ class Pictures:
         planes, depth = self._planes.read(frame, source, luma_only=view.space == "luma")
         return tuple(planes), depth
 
+    def batch(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> Batch:
+        """Room for a batch of pictures like these."""
+        return HostBatch(arrays, depth, colour, coding=coding)
+
 
 @dataclass(slots=True)
 class Shown:
@@ -69,57 +85,87 @@ class Shown:
     end_seconds: float
     index: int
     source: Source
-    made: dict[View, tuple[Arrays, int]] = field(default_factory=dict)
+    made: dict[View, tuple[Any, int]] = field(default_factory=dict)
 
-    def picture(self, view: View, pictures: Pictures) -> tuple[Arrays, int]:
+    def picture(self, view: View, pictures: PictureMaker) -> tuple[Any, int]:
         found = self.made.get(view)
         if found is None:
             found = self.made[view] = pictures.make(view, self.frame, self.source)
         return found
 
 
-class _Batch:
+def _room(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Memory for one plane of a batch. Large ones are pages of their own, given back whole when the batch is dropped: from
+    the heap, where the decoder's and the analyzers' threads allocate in turn, they leave gaps that grow with the film."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    if size < MAPPED_BYTES:
+        return np.empty(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype).reshape(shape)
+
+
+class Batch:
     """Preallocated room for one batch's frames, all of equal shape, depth and colour."""
 
-    def __init__(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> None:
-        self.key = _signature(arrays, depth, colour)
+    def __init__(self, capacity: int, depth: int, colour: Colour, *, coding: bool) -> None:
+        self.capacity = capacity
         self.depth = depth
         self.colour = colour
-        self.capacity = batch_capacity(sum(a.nbytes for a in arrays))
-        self.room = [np.empty((self.capacity, *a.shape), a.dtype) for a in arrays]
         self.facts: list[tuple[float, float, int, bool]] = []
         self.coded: list[Coded] | None = [] if coding else None
 
-    def add(self, arrays: Arrays, shown: Shown) -> None:
-        n = len(self.facts)
-        for room, array in zip(self.room, arrays, strict=True):
-            room[n] = array
+    def put(self, n: int, arrays: Any) -> None:
+        """Copies a picture to place `n`."""
+        raise NotImplementedError
+
+    def content(self, view: View, make_view: DeviceViews) -> tuple[Planes | None, dict[View, Tensor]]:
+        """(planes, views) of the frames added, as a FrameBatch holds them."""
+        raise NotImplementedError
+
+    def add(self, arrays: Any, shown: Shown) -> None:
+        self.put(len(self.facts), arrays)
         duration = shown.end_seconds - shown.pts_seconds
         self.facts.append((shown.pts_seconds, duration, shown.index, bool(shown.frame.key_frame)))
         if self.coded is not None:
             self.coded.append(coded_facts(shown.frame))
 
-    def freeze(self, view: View, make_view: DeviceViews) -> FrameBatch:
-        n = len(self.facts)
+    def keys(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """pts, durations, indices and key flags, each (N,), on the host."""
         pts, duration, index, key = zip(*self.facts, strict=True)
-        tensors = [torch.from_numpy(room[:n] if 2 * n > self.capacity else room[:n].copy()) for room in self.room]
-        planes, views = None, {}
-        if view.space == "rgb":
-            views[view] = tensors[0].permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
-        else:  # (N, 1, h, w) each; a luma view is planes without chroma, so that its bit depth is known
-            y, *chroma = (t[:, None] for t in tensors)
-            planes = Planes(y, chroma[0] if chroma else None, chroma[1] if chroma else None, self.depth)
+        starts, lengths = (torch.tensor(t, dtype=torch.float64) for t in (pts, duration))
+        return starts, lengths, torch.tensor(index, dtype=torch.int64), torch.tensor(key, dtype=torch.bool)
+
+    def freeze(self, view: View, make_view: DeviceViews) -> FrameBatch:
+        planes, views = self.content(view, make_view)
         return FrameBatch(
-            pts_seconds=torch.tensor(pts, dtype=torch.float64),
-            duration_seconds=torch.tensor(duration, dtype=torch.float64),
-            frame_index=torch.tensor(index, dtype=torch.int64),
-            key_frame=torch.tensor(key, dtype=torch.bool),
+            *self.keys(),
             colour=self.colour,
             planes=planes,
             views=views,
             make_view=make_view if view.space == "planes" else None,
             bitstream=None if self.coded is None else bitstream(self.coded),
         )
+
+
+class HostBatch(Batch):
+    """In main memory."""
+
+    def __init__(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> None:
+        super().__init__(batch_capacity(sum(a.nbytes for a in arrays)), depth, colour, coding=coding)
+        self.room = [_room((self.capacity, *a.shape), a.dtype) for a in arrays]
+
+    def put(self, n: int, arrays: Arrays) -> None:
+        for room, array in zip(self.room, arrays, strict=True):
+            room[n] = array
+
+    def content(self, view: View, make_view: DeviceViews) -> tuple[Planes | None, dict[View, Tensor]]:  # noqa: ARG002
+        n = len(self.facts)
+        tensors = [torch.from_numpy(room[:n] if 2 * n > self.capacity else room[:n].copy()) for room in self.room]
+        if view.space == "rgb":
+            return None, {view: tensors[0].permute(0, 3, 1, 2)}  # (N, 3, H, W), channels last in memory
+        # (N, 1, h, w) each; a luma view is planes without chroma, so that its bit depth is known
+        y, *chroma = (t[:, None] for t in tensors)
+        return Planes(y, chroma[0] if chroma else None, chroma[1] if chroma else None, self.depth), {}
 
 
 class Lane:
@@ -133,26 +179,23 @@ class Lane:
         self.instants = Instants(need.fps, slack_seconds)
         self.delivered = 0
         self._make_view = DeviceViews(stream)
-        self._batch: _Batch | None = None
+        self._batch: Batch | None = None
+        self._key: tuple = ()
 
-    def take(self, shown: Shown, pictures: Pictures) -> list[FrameBatch]:
+    def take(self, shown: Shown, pictures: PictureMaker) -> list[FrameBatch]:
         """Adds the frame; gives the batches that this completes (none, one, or two where the picture changed)."""
         arrays, depth = shown.picture(self.view, pictures)
+        colour = shown.source.colour
         done: list[FrameBatch] = []
-        batch = self._batch
-        if batch is not None and batch.key != _signature(arrays, depth, shown.source.colour):
+        key = (depth, colour, *(a.shape for a in arrays))
+        if self._batch is not None and key != self._key:
             done += self.flush()
-            batch = None
-        if batch is None:
-            batch = self._batch = _Batch(arrays, depth, shown.source.colour, coding=self.need.bitstream)
-        batch.add(arrays, shown)
+        if self._batch is None:
+            self._batch, self._key = pictures.batch(arrays, depth, colour, coding=self.need.bitstream), key
+        self._batch.add(arrays, shown)
         self.delivered += 1
-        return done + self.flush() if len(batch.facts) == batch.capacity else done
+        return done + self.flush() if len(self._batch.facts) == self._batch.capacity else done
 
     def flush(self) -> list[FrameBatch]:
         batch, self._batch = self._batch, None
         return [] if batch is None else [batch.freeze(self.view, self._make_view)]
-
-
-def _signature(arrays: Arrays, depth: int, colour: Colour) -> tuple:
-    return (depth, colour, *(a.shape for a in arrays))

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream as AvVideoStream
 from mediaml.decode.audio import AudioPath
 from mediaml.decode.clock import FrameClock
 from mediaml.decode.handover import Stopped
+from mediaml.decode.lanes import PictureMaker, Pictures
 from mediaml.decode.linear import EveryFrame, KeyFrames, ReferenceFrames, VideoReader
 from mediaml.decode.plan import Mode, Plan
 from mediaml.decode.problems import Problem
@@ -31,6 +32,7 @@ from mediaml.spec import AudioView, Need
 
 Reopen = Callable[[], InputContainer]
 Emit = Callable[[Need, FrameBatch | AudioBlock], None]
+MakePictures = Callable[[VideoStream], PictureMaker]
 
 _EARLY_SECONDS = 1.0  # a stream that ends this much before its header's duration is reported
 
@@ -81,21 +83,36 @@ class AudioPaths:
                 self._report.problems.add(problem)
 
 
-def run_plan(reopen: Reopen, media: MediaInfo, plan: Plan, report: DecodeReport, emit: Emit, flag: StopFlag) -> None:
+def run_plan(
+    reopen: Reopen,
+    media: MediaInfo,
+    plan: Plan,
+    report: DecodeReport,
+    emit: Emit,
+    flag: StopFlag,
+    pictures: MakePictures = Pictures,
+) -> None:
     """Decodes everything the plan wants and emits it. Raises CodecUnsupported where no wanted stream has a decoder.
 
+    `pictures` says what decoded frames become; what `reopen` gives decodes to the frames that it takes.
     A seek plan with sound opens the file twice: pictures first, by seeking, then the sound from start to end.
     """
     with reopen() as container:
-        work = _prepared(container, media, plan, report, emit, flag)
+        work = _prepared(container, media, plan, report, emit, flag, pictures)
         split = work.run()
     if split:
         with reopen() as container:
-            _prepared(container, media, replace(plan, video_stream=None), report, emit, flag).run()
+            _prepared(container, media, replace(plan, video_stream=None), report, emit, flag, pictures).run()
 
 
 def _prepared(
-    container: InputContainer, media: MediaInfo, plan: Plan, report: DecodeReport, emit: Emit, flag: StopFlag
+    container: InputContainer,
+    media: MediaInfo,
+    plan: Plan,
+    report: DecodeReport,
+    emit: Emit,
+    flag: StopFlag,
+    pictures: MakePictures,
 ) -> _Pass:
     video = _find(container, plan.video_stream, media.video)
     audio = _find(container, plan.audio_stream, media.audio)
@@ -107,7 +124,7 @@ def _prepared(
         raise CodecUnsupported(
             plan.path, f"no decoder for {' or '.join(info.codec for _, info in wanted)} in this build"
         )
-    work = _Pass(container, plan, report, emit, flag)
+    work = _Pass(container, plan, report, emit, flag, pictures)
     for stream in container.streams:
         if all(stream is not other for other, _ in wanted):
             stream.discard = Discard.all
@@ -133,8 +150,17 @@ def _find(
 class _Pass:
     """One plan on one open container."""
 
-    def __init__(self, container: InputContainer, plan: Plan, report: DecodeReport, emit: Emit, flag: StopFlag) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        plan: Plan,
+        report: DecodeReport,
+        emit: Emit,
+        flag: StopFlag,
+        pictures: MakePictures,
+    ) -> None:
         self._container = container
+        self._pictures = pictures
         self._plan = plan
         self._report = report
         self._emit = emit
@@ -152,7 +178,8 @@ class _Pass:
             by_dts = self._container.format.name == "avi"
             clock = FrameClock(info, decoder.time_base, self._report.problems, by_dts=by_dts)
             self._decoder = decoder
-            self._path = VideoPath(info, self._plan.video_needs, clock, self._report, self._emit)
+            pictures = self._pictures(info)
+            self._path = VideoPath(info, self._plan.video_needs, clock, self._report, self._emit, pictures)
         elif isinstance(stream, AvAudioStream) and isinstance(info, AudioStream):
             self._sound = AudioPaths(stream, info, self._plan.audio_needs, self._report, self._emit)
 

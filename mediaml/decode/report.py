@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from mediaml.decode.problems import ProblemLog
 
+SOFTWARE, NVDEC = "software", "nvdec"
+
 
 @dataclass(slots=True)
 class DecodeReport:
@@ -18,6 +20,8 @@ class DecodeReport:
     samples_decoded   audio samples a channel
     cpu_seconds       of the decode thread: demuxing, decoding and making views
     ended_early       the consumer stopped before the end
+    decoder           who decoded the pictures: "software" or "nvdec"
+    why_software      on CUDA: why it was not NVDEC; else ""
     """
 
     mode: str = "sequential"
@@ -26,4 +30,6 @@ class DecodeReport:
     samples_decoded: int = 0
     cpu_seconds: float = 0.0
     ended_early: bool = False
+    decoder: str = SOFTWARE
+    why_software: str = ""
     problems: ProblemLog = field(default_factory=ProblemLog)

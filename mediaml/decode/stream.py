@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import torch
 
+from mediaml.decode.device_lanes import DevicePictures
 from mediaml.decode.device_views import on_device
 from mediaml.decode.handover import Handover, Stopped
+from mediaml.decode.lanes import Pictures
+from mediaml.decode.nvdec import accelerator, why_software
 from mediaml.decode.opening import open_container
 from mediaml.decode.passes import run_plan
 from mediaml.decode.plan import Plan
-from mediaml.decode.report import DecodeReport
+from mediaml.decode.report import NVDEC, SOFTWARE, DecodeReport
 from mediaml.errors import NothingDecoded
 from mediaml.frames import AudioBlock, FrameBatch
 from mediaml.media import MediaInfo
@@ -39,7 +42,9 @@ class MediaStream:
     Batches of one need come in display order; those of different needs interleave. At most `queue_bytes` wait between
     the thread and the consumer (one delivery may exceed it), so memory does not grow with duration. Leaving the `with`
     block stops the thread. On another device than the CPU, samples, views and planes arrive there; batches with native
-    planes can make any rgb view there (`batch.view`). `report` is complete when the iteration has ended.
+    planes can make any rgb view there (`batch.view`). On CUDA, NVDEC decodes what it can (`nvdec.why_software`), and its
+    pictures stay there; the rest is decoded and scaled on the CPU and uploaded once. `report.decoder` says which, and why.
+    `report` is complete when the iteration has ended.
 
     Iterating raises MediaError: what `open_container` raises, CodecUnsupported, LimitExceeded (a picture larger than
     the plan's `max_pixels`), NothingDecoded. Faults inside the file that leave something to decode are in
@@ -91,21 +96,29 @@ class MediaStream:
         self._thread.start()
         try:
             while (delivery := self._queue.get()) is not None:
+                hand_over(delivery.batch)
                 yield delivery
         finally:
             self.close()
 
     def _emit(self, need: Need, batch: FrameBatch | AudioBlock) -> None:
-        if self.device.type != "cpu":
+        if batch.device.type != self.device.type:
             batch = on_device(batch, self.device)
         self._queue.put(Delivery(need, batch), batch.nbytes)
+
+    def _decode(self) -> None:
+        why = why_software(self.path, self.media, self.plan, self.device)
+        self.report.decoder = NVDEC if why is None else SOFTWARE
+        self.report.why_software = why if why and self.device.type == "cuda" else ""
+        reopen = partial(open_container, self.path, accelerator(self.device) if why is None else None)
+        make = partial(DevicePictures, device=self.device) if why is None else Pictures
+        run_plan(reopen, self.media, self.plan, self.report, self._emit, self._queue, make)
 
     def _run(self) -> None:
         error: BaseException | None = None
         began = time.thread_time()
         try:
-            reopen = partial(open_container, self.path)
-            run_plan(reopen, self.media, self.plan, self.report, self._emit, self._queue)
+            self._decode()
             if self.report.frames_decoded == 0 and self.report.samples_decoded == 0:
                 raise NothingDecoded(self.path, _nothing(self.report))
         except Stopped:
@@ -115,6 +128,20 @@ class MediaStream:
         finally:
             self.report.cpu_seconds = time.thread_time() - began
             self._queue.close(error)
+
+
+def hand_over(batch: FrameBatch | AudioBlock) -> None:
+    """Lets the consumer's CUDA stream, where it is not the default one, wait for what the decode thread has queued there."""
+    if batch.device.type != "cuda":
+        return
+    default, mine = torch.cuda.default_stream(batch.device), torch.cuda.current_stream(batch.device)
+    if mine == default:
+        return
+    mine.wait_stream(default)
+    for tensor in batch.tensors():
+        tensor.record_stream(
+            mine
+        )  # its memory belongs to the default stream: not to be given away before this one is done
 
 
 def _nothing(report: DecodeReport) -> str:

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from mediaml.decode.clock import FrameClock, Stamp
 from mediaml.decode.coded import export_coding
-from mediaml.decode.lanes import Lane, Pictures, Shown
+from mediaml.decode.lanes import Lane, PictureMaker, Shown
 from mediaml.decode.problems import Problem
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import LimitExceeded
@@ -117,11 +117,17 @@ class VideoPath:
     """Hands decoded frames to lanes; holds one frame back, because only the next one says how long it is shown."""
 
     def __init__(
-        self, info: VideoStream, needs: Sequence[Need], clock: FrameClock, report: DecodeReport, emit: Emit
+        self,
+        info: VideoStream,
+        needs: Sequence[Need],
+        clock: FrameClock,
+        report: DecodeReport,
+        emit: Emit,
+        pictures: PictureMaker,
     ) -> None:
         self.lanes = [Lane(need, clock.slack_seconds, info) for need in needs]
         self.clock = clock
-        self._pictures = Pictures(info)
+        self._pictures = pictures
         self._report = report
         self._emit = emit
         self._held: tuple[av.VideoFrame, Stamp] | None = None

@@ -108,8 +108,8 @@ def keyframes(lake: Lake, media_ids: Sequence[str]) -> dict[tuple[str, int], flo
         first, last = (int(np.searchsorted(media, shot["media_id"], side)) for side in ("left", "right"))
         low, high = first + np.searchsorted(seconds[first:last], [shot["start_seconds"], shot["end_seconds"]])
         part = slice(int(low), int(high))
-        rest = (facts[n][part] for n in ("luma_mean", "largest_face_share", "largest_face_eye_openness"))
-        candidates = Candidates(seconds[part], sharpness[part], *rest, pictured[part])
+        luma, face, eyes = (facts[n][part] for n in ("luma_mean", "largest_face_share", "largest_face_eye_openness"))
+        candidates = Candidates(seconds[part], sharpness[part], luma, face, eyes, pictured[part])
         before = shots[index - 1] if index and shots[index - 1]["media_id"] == shot["media_id"] else None
         spans = [(s["begin"], s["stop"]) for s in (before, shot) if s and s["begin"] is not None]
         best = choose(candidates, shot["start_seconds"], shot["end_seconds"], spans)

@@ -62,6 +62,7 @@ class AnalysisRun:
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
         self._in_hand: dict[Path, Identity] = {}
+        self._noted: set[str] = set()
 
     def execute(self, progress: RunProgress) -> None:
         """Works through all files; commits each as it ends. KeyboardInterrupt is taken as the wish to stop."""
@@ -125,6 +126,9 @@ class AnalysisRun:
         for name, seconds in result.analyzer_seconds.items():
             summary.analyzer_seconds[name] = summary.analyzer_seconds.get(name, 0.0) + seconds
         progress.committed(result, size_bytes)
+        if result.note and result.note not in self._noted:  # once a reason, not once a file
+            self._noted.add(result.note)
+            progress.note(f"{result.path.name}: {result.note}")
 
     def _row(self, status: Any) -> RunRow:
         s = self.summary

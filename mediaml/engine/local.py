@@ -20,7 +20,7 @@ from mediaml.engine.settings import Settings
 from mediaml.engine.work import FileResult, FileTask, FileWorker, Identity
 from mediaml.errors import LimitExceeded, MediaCrash, MediaError
 
-FIRST_ANSWER_SECONDS = 120.0  # a worker imports torch before it answers
+FIRST_ANSWER_SECONDS = 1800.0  # a worker imports torch before it answers: minutes where the machine is overloaded
 POLL_SECONDS = 0.2
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",

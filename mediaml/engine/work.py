@@ -53,6 +53,7 @@ class FileResult:
     analyzers_run: int = 0
     errors: list[ErrorRow] = field(default_factory=list)
     analyzer_seconds: dict[str, float] = field(default_factory=dict)
+    note: str = ""  # what the user should know although nothing failed
 
 
 Decide = Callable[[Identity], Sequence[str]]
@@ -131,6 +132,7 @@ class FileWorker:
             analyzers_run=len(outcome.runners),
             errors=errors,
             analyzer_seconds=dict(outcome.analyzer_seconds),
+            note=decoder_note(outcome),
         )
 
     def _made(self, names: Sequence[str]) -> list[Analyzer]:
@@ -224,6 +226,12 @@ def outcome_errors(outcome: MediaOutcome) -> list[ErrorRow]:
     path = outcome.media.path
     errors = [ErrorRow.of(e, path) for e in (outcome.error, truncation(outcome)) if e]
     return errors + [ErrorRow.of(r.error, path, r.spec.id) for r in outcome.runners if r.error is not None]
+
+
+def decoder_note(outcome: MediaOutcome) -> str:
+    """Why pictures were decoded on the CPU although the run is on a GPU; "" where that was not so."""
+    why = outcome.report.why_software if outcome.report and outcome.report.frames_decoded else ""
+    return f"decoded on the CPU, not by NVDEC: {why}" if why else ""
 
 
 def truncation(outcome: MediaOutcome) -> MediaTruncated | None:

@@ -56,8 +56,8 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
     CLIP's own text tower looks backwards only and gives what it has at the end token, so what stands after the longest text
     of the batch changes nothing and is left out: a few words cost a fraction of the 77 places.
     """
-    own = type(model).__name__ == "CLIP" and model.text_pool_type == "argmax" and model.attn_mask is not None
-    if not own:
+    own = type(model).__name__ == "CLIP" and model.text_pool_type == "argmax"
+    if not own or model.attn_mask is None:
         return model.encode_text(tokens)
     n = int(tokens.argmax(1).max()) + 1
     dtype = model.transformer.get_cast_dtype()

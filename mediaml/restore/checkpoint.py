@@ -72,7 +72,9 @@ def read_state(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)|(reduce on \S+)|(Unsupported class \S+)", str(error))
         if named is None:
-            raise InvalidValue(f"{path} is not a torch checkpoint: its pickle holds what tensors do not need, and is not run") from error
+            raise InvalidValue(
+                f"{path} is not a torch checkpoint: its pickle holds what tensors do not need, and is not run"
+            ) from error
         raise InvalidValue(
             f"{path} holds more than tensors and is refused, because loading it would run code "
             f"(it asks for {next(filter(None, named.groups()))}); convert it to safetensors where you trust it"

@@ -27,6 +27,9 @@ class LocalStorage(Storage):
     def write(self, name: str, data: bytes | memoryview) -> None:
         durable.put(self.root, self.root / name, data)
 
+    def write_all(self, files: Mapping[str, bytes | memoryview]) -> None:
+        durable.put_all(self.root, {self.root / name: data for name, data in files.items()})
+
     def write_if_absent(self, name: str, data: bytes | memoryview) -> bool:
         return durable.put_if_absent(self.root, self.root / name, data)
 
@@ -56,12 +59,12 @@ class LocalStorage(Storage):
                     handle.write(data)
                     handle.flush()
                     os.fsync(handle.fileno())
-            durable.fsync_folder(temp)
+            durable.fsync_path(temp)
             target = self.root / folder / name
             if not target.exists():
                 durable.make_folder(target.parent)
                 temp.rename(target)
-                durable.fsync_folder(target.parent)
+                durable.fsync_path(target.parent)
         finally:
             shutil.rmtree(temp, ignore_errors=True)
 

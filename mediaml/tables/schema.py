@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -324,15 +324,18 @@ def check_same(analyzer: str, table: str, known: Field, other: Field) -> None:
         )
 
 
+_FACTS = tuple(f.name for f in fields(Field))
+
+
 def encode(fields: Iterable[Field]) -> bytes:
     """Canonical JSON of a schema."""
-    return json.dumps([asdict(f) for f in fields], sort_keys=True, separators=(",", ":")).encode()
+    entries = [{name: getattr(f, name) for name in _FACTS} for f in fields]
+    return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> tuple[Field, ...]:
     """The inverse of `encode`; facts that a later version added to its columns are left out."""
-    known = {f.name for f in fields(Field)}
-    return tuple(Field(**{k: v for k, v in entry.items() if k in known}) for entry in json.loads(data))
+    return tuple(Field(**{k: v for k, v in entry.items() if k in _FACTS}) for entry in json.loads(data))
 
 
 def schema_id(data: bytes) -> str:

@@ -48,6 +48,11 @@ class Storage(ABC):
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Writes or replaces a file, whole or not at all. Raises OSError."""
 
+    def write_all(self, files: Mapping[str, bytes | memoryview]) -> None:
+        """Writes several files, each whole or not at all, in any order. Raises OSError."""
+        for name, data in files.items():
+            self.write(name, data)
+
     @abstractmethod
     def write_if_absent(self, name: str, data: bytes | memoryview) -> bool:
         """True if this call wrote it; of several writers exactly one wins. Raises OSError."""

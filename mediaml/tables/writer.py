@@ -17,6 +17,7 @@ from mediaml.tables.schema import COMMON, KEYS, Field, arrow_schema, check_same,
 from mediaml.tables.storage import Storage
 
 _ROW_GROUP = {"embeddings": 16_384, "thumbnails": 512}
+_WRITTEN_ALONE_BYTES = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -142,7 +143,7 @@ def stage_parts(
             if block.data.num_rows:
                 blocks.setdefault(_group(str(table), block), []).append(block)
     with storage.writing():
-        return tuple(_write_part(storage, group[0], media_id, found) for group, found in sorted(blocks.items()))
+        return _write_parts(storage, media_id, sorted(blocks.items()))
 
 
 def _group(table: str, block: _Block) -> tuple[str, ...]:
@@ -211,7 +212,28 @@ def _fix_length(field: Field, array: pa.Array) -> Field:
     return field if field.length is None else replace(field, length=array.type.list_size)
 
 
-def _write_part(storage: Storage, table: str, media_id: str | None, blocks: Sequence[_Block]) -> Part:
+def _write_parts(
+    storage: Storage, media_id: str | None, groups: Sequence[tuple[tuple[str, ...], list[_Block]]]
+) -> tuple[Part, ...]:
+    """Small parts are written together, because each alone waits for the disk as long as a large one does."""
+    parts: list[Part] = []
+    small: dict[str, memoryview] = {}
+    owner = (media_id or "derived")[:16]
+    for (table, *_), blocks in groups:
+        data, fields, counts = _merged(table, blocks)
+        name = f"{table}/{owner[:2]}/{owner}-{uuid.uuid4().hex[:16]}.parquet"
+        part, body = encode_table(storage, name, table, data, fields, counts)
+        parts.append(part)
+        if part.size_bytes > _WRITTEN_ALONE_BYTES:
+            storage.write(name, body)
+        else:
+            small[name] = body
+    storage.write_all(small)
+    return tuple(parts)
+
+
+def _merged(table: str, blocks: Sequence[_Block]) -> tuple[pa.Table, tuple[Field, ...], dict[int, int]]:
+    """The blocks as one table, its fields, and the rows of each key."""
     fields: dict[str, Field] = {}
     for block in blocks:
         for f in block.fields:
@@ -221,9 +243,7 @@ def _write_part(storage: Storage, table: str, media_id: str | None, blocks: Sequ
     counts: dict[int, int] = {}
     for block in blocks:
         counts[block.key] = counts.get(block.key, 0) + block.data.num_rows
-    owner = (media_id or "derived")[:16]
-    name = f"{table}/{owner[:2]}/{owner}-{uuid.uuid4().hex[:16]}.parquet"
-    return write_table(storage, name, table, data, tuple(fields.values()), counts)
+    return data, tuple(fields.values()), counts
 
 
 def schema_name(identity: str) -> str:
@@ -235,6 +255,15 @@ def write_table(
     storage: Storage, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
 ) -> Part:
     """Writes one part durably under its final name. The caller turns OSError into LakeUnwritable."""
+    part, body = encode_table(storage, name, table, data, fields, key_rows)
+    storage.write(name, body)
+    return part
+
+
+def encode_table(
+    storage: Storage, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
+) -> tuple[Part, memoryview]:
+    """One part and its Parquet bytes, still to be written; its schema is stored. Raises OSError."""
     encoded = encode(fields)
     identity = schema_id(encoded)
     stored_schema = schema_name(identity)
@@ -244,8 +273,7 @@ def write_table(
     groups = _ROW_GROUP.get(table, 131_072)
     pq.write_table(data, sink, compression="zstd", row_group_size=groups, write_page_checksum=True)
     body = sink.getvalue()
-    storage.write(name, memoryview(body))
-    return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values()))
+    return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values())), memoryview(body)
 
 
 def _align(data: pa.Table, schema: pa.Schema) -> pa.Table:

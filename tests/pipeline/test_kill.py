@@ -65,11 +65,11 @@ def test_a_disk_that_fails_in_the_middle_stops_the_run_and_the_next_one_goes_on(
 ) -> None:
     whole, left = durable.write_temp, [writes]
 
-    def failing(root: Path, data: bytes | memoryview) -> Path:
+    def failing(root: Path, data: bytes | memoryview, *, sync: bool = True) -> Path:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(code, os.strerror(code))
-        return whole(root, data)
+        return whole(root, data, sync=sync)
 
     lake = tmp_path / "lake"
     with monkeypatch.context() as patch:

@@ -105,7 +105,7 @@ def test_the_fused_form_gives_the_same_logits():
         assert torch.allclose(a[:, 5:16], b, atol=1e-5)
 
 
-@pytest.mark.parametrize("frames", [1, 49, 50, 51, 75, 100, 101, 126, 250])
+@pytest.mark.parametrize("frames", [2, 49, 50, 51, 75, 100, 101, 126, 250])
 def test_every_frame_gets_the_prediction_of_its_own_window(frames: int):
     analyzer = echoing()
     values = torch.randint(100, 156, (frames,), dtype=torch.uint8)
@@ -132,6 +132,15 @@ def test_few_frames_wait_however_long_the_file_is():
         assert analyzer._waiting.untyped_storage().nbytes() < 2 * WINDOW * 3 * 27 * 48
     analyzer.finish()
     assert analyzer._waiting is None
+
+
+def test_a_still_is_one_shot_and_asks_nothing_of_the_network():
+    analyzer = echoing()
+    analyzer.update(batch(torch.full((1, 3, 27, 48), 250, dtype=torch.uint8), 0))
+    rows = analyzer.finish()
+    assert analyzer.net.seen == []  # type: ignore[union-attr]
+    assert list(rows[Table.SHOTS]["transition"]) == ["end"]
+    assert Table.SERIES not in rows
 
 
 def test_no_frames_give_no_rows():

@@ -15,10 +15,11 @@ from mediaml.errors import WeightsCorrupt
 from mediaml.frames import FrameBatch
 from mediaml.nets.libsvm import read_libsvm
 from mediaml.ops.colour import coded_luma, unit_luma
-from mediaml.ops.statistics import fit_aggd, mean_from_scale, mscn, scale_from_rms
+from mediaml.ops.statistics import Aggd, Moments, aggd, mean_from_scale, mscn, scale_from_rms
 from mediaml.spec import Column, Need, Spec, View
 
 FEATURES = 36
+_STRIP_ROWS = 64  # rows worked on at a time: they stay in a core's cache
 SMALLEST_SIDE = 32  # px; below, the half-size picture has too few coefficients for a fit
 
 
@@ -90,11 +91,18 @@ def picture_features(luma: Tensor) -> Tensor:
     neighbour to the right, below, and on both diagonals (table I of the paper).
     """
     m = mscn(luma, "zero")[0, 0]
-    fit = fit_aggd(m.reshape(1, -1))
+    fit = _fit(m, m)
     found = [fit.alpha, (fit.left**2 + fit.right**2) / 2]
-    pairs = (m[:, :-1] * m[:, 1:], m[:-1] * m[1:], m[:-1, :-1] * m[1:, 1:], m[1:, :-1] * m[:-1, 1:])
-    for pair in pairs:
-        fit = fit_aggd(pair.reshape(1, -1))
+    pairs = ((m[:, :-1], m[:, 1:]), (m[:-1], m[1:]), (m[:-1, :-1], m[1:, 1:]), (m[1:, :-1], m[:-1, 1:]))
+    for one, other in pairs:
+        fit = _fit(one, other)
         mean = (fit.right - fit.left) * scale_from_rms(fit.alpha) * mean_from_scale(fit.alpha)
         found += [fit.alpha, mean, fit.left**2, fit.right**2]
     return torch.cat(found)
+
+
+def _fit(one: Tensor, other: Tensor) -> Aggd:
+    """Of all products of `one` and `other`, (H, W) each, or of `one` where both are the same; in strips of rows."""
+    strips = zip(one.split(_STRIP_ROWS), other.split(_STRIP_ROWS), strict=True)
+    parts = (Moments.of((a if one is other else a * b).reshape(1, -1)) for a, b in strips)
+    return aggd(Moments.join(parts, add=True), one.numel())

@@ -15,7 +15,7 @@ from mediaml.errors import WeightsCorrupt
 from mediaml.frames import FrameBatch
 from mediaml.ops.colour import coded_luma, unit_luma
 from mediaml.ops.resize import imresize
-from mediaml.ops.statistics import FLAT_MSCN, fit_aggd, mean_from_scale, mscn, scale_from_rms
+from mediaml.ops.statistics import FLAT_MSCN, Moments, aggd, mean_from_scale, mscn, scale_from_rms
 from mediaml.spec import Column, Need, Spec, View
 
 BLOCK = 96  # px, at full size; half of it at half size
@@ -72,18 +72,21 @@ def block_features(luma: Tensor, size: int) -> Tensor:
     to the right, below, and on both diagonals (equations 4 to 8 of the paper).
     """
     coefficients = mscn(luma, "replicate")[0, 0]
-    rows, columns = coefficients.shape[0] // size, coefficients.shape[1] // size
-    blocks = coefficients.view(rows, size, columns, size).transpose(1, 2).reshape(-1, size, size)
-    textured = blocks.abs().amax(dim=(1, 2)) > FLAT_MSCN
-    fit = fit_aggd(blocks.flatten(1))
-    found = [fit.alpha, (fit.left + fit.right) / 2 * scale_from_rms(fit.alpha)]
-    for shift in _SHIFTS:
-        pairs = blocks * torch.roll(blocks, shift, dims=(1, 2))
-        fit = fit_aggd(pairs.flatten(1))
+    columns = coefficients.shape[1] // size
+    flat, sums = [], [[] for _ in range(1 + len(_SHIFTS))]
+    for band in coefficients.split(size):  # a row of blocks: what lies in a core's cache
+        blocks = band.view(size, columns, size).transpose(0, 1).contiguous()  # (columns, size, size)
+        flat.append(blocks.abs().amax(dim=(1, 2)) <= FLAT_MSCN)
+        sums[0].append(Moments.of(blocks.flatten(1)))
+        for found, shift in zip(sums[1:], _SHIFTS, strict=True):
+            found.append(Moments.of((blocks * torch.roll(blocks, shift, dims=(1, 2))).flatten(1)))
+    fits = [aggd(Moments.join(s, add=False), size * size) for s in sums]
+    features = [fits[0].alpha, (fits[0].left + fits[0].right) / 2 * scale_from_rms(fits[0].alpha)]
+    for fit in fits[1:]:
         scale = scale_from_rms(fit.alpha)
         left, right = fit.left * scale, fit.right * scale
-        found += [fit.alpha, (right - left) * mean_from_scale(fit.alpha), left, right]
-    return torch.where(textured[:, None], torch.stack(found, dim=1), math.nan)
+        features += [fit.alpha, (right - left) * mean_from_scale(fit.alpha), left, right]
+    return torch.stack(features, dim=1).masked_fill_(torch.cat(flat)[:, None], math.nan)
 
 
 class Niqe(_Niqe):

@@ -132,12 +132,12 @@ class ShotBoundaries(FrameAnalyzer):
         if self._waiting is None:
             return {}
         pts, ends, index = (torch.cat(t).cpu().numpy() for t in (self._pts, self._ends, self._index))
-        # every real frame gets a prediction: pad by the last frame up to the end of the last window
-        total = -(-len(pts) // STEP) * STEP + 2 * MARGIN
-        missing = total - len(pts) - MARGIN
-        self._waiting = torch.cat([self._waiting, self._waiting[-1:].expand(missing, -1, -1, -1)])
-        self._predict(1)
-        centre, inside = (torch.cat(t)[: len(pts)].float().cpu().numpy() for t in (self._centre, self._inside))
+        if len(pts) == 1:  # a still: nothing to look for, and a window of 100 copies of it would cost a second
+            centre = inside = np.zeros(1, np.float32)
+        else:
+            self._pad(len(pts))
+            self._predict(1)
+            centre, inside = (torch.cat(t)[: len(pts)].float().cpu().numpy() for t in (self._centre, self._inside))
         self._reset()
         rows = self._shot_rows(centre, inside, pts, ends, index)
         likely = np.flatnonzero(centre >= SERIES_FLOOR)
@@ -148,6 +148,12 @@ class ShotBoundaries(FrameAnalyzer):
                 "value": centre[likely].astype(np.float64),
             }
         return rows
+
+    def _pad(self, frames: int) -> None:
+        """Every real frame gets a prediction: copies of the last one up to the end of the last window."""
+        assert self._waiting is not None
+        missing = -(-frames // STEP) * STEP + MARGIN - frames
+        self._waiting = torch.cat([self._waiting, self._waiting[-1:].expand(missing, -1, -1, -1)])
 
     def _shot_rows(
         self, centre: np.ndarray, inside: np.ndarray, pts: np.ndarray, ends: np.ndarray, index: np.ndarray
