@@ -191,7 +191,7 @@ def _limits(rule: Any) -> str:
 
 
 def _print_names() -> None:
-    from mediaml.engine.qc.check import measures as rule_names
+    from mediaml.engine.qc import measures as rule_names
 
     groups = {
         "measure": rule_names.measures(),

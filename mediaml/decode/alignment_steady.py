@@ -131,8 +131,8 @@ class _Search:
         up, across = int(self.lanes.shift[i]), int(self.lanes.low[i] - self.lanes.low[i - 1])
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
-        best, back = running + innovation, self._numbers + up
-        best, back = _better(best, back, *self._grown(up))
+        stays: Costs = running + innovation
+        best, back = _better(stays, self._numbers + up, *self._grown(up))
         follows = np.maximum(columns - 1, 0)
         some = columns > 0
         best, back = _better(best, back, np.where(some, held[follows], np.inf), -1 - (follows + across))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,7 +105,7 @@ def _room(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     return np.frombuffer(pages, dtype).reshape(shape)
 
 
-class Batch:
+class Batch(ABC):
     """Preallocated room for one batch's frames, all of equal shape, depth and colour."""
 
     def __init__(self, capacity: int, depth: int, colour: Colour, *, coding: bool) -> None:
@@ -114,13 +115,13 @@ class Batch:
         self.facts: list[tuple[float, float, int, bool]] = []
         self.coded: list[Coded] | None = [] if coding else None
 
+    @abstractmethod
     def put(self, n: int, arrays: Any) -> None:
         """Copies a picture to place `n`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def content(self, view: View, make_view: DeviceViews) -> tuple[Planes | None, dict[View, Tensor]]:
         """(planes, views) of the frames added, as a FrameBatch holds them."""
-        raise NotImplementedError
 
     def add(self, arrays: Any, shown: Shown) -> None:
         self.put(len(self.facts), arrays)

@@ -348,7 +348,7 @@ def test_shots_are_found_and_the_worst_is_named(source: Path, tmp_path: Path) ->
 
 
 def test_no_backend_says_where_was_looked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaml.engine.score.pair import libvmaf
+    from mediaml.engine.score import libvmaf
 
     monkeypatch.setattr(libvmaf, "_PLACES", {"MEDIAML_FFMPEG": lambda: "/nowhere/ffmpeg", "PATH": lambda: None})
     with pytest.raises(InvalidValue, match=r"MEDIAML_FFMPEG: /nowhere/ffmpeg does not run.*PATH: none"):

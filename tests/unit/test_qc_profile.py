@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediaml.analyzers.base import registry
-from mediaml.engine.qc.check import measures as rule_names
+from mediaml.engine.qc import measures as rule_names
 from mediaml.engine.qc.profile import FixityRule, MeasureRule, find_profile, parse_profile, shipped_profiles
 from mediaml.errors import InvalidValue, UnknownName
 
