@@ -131,7 +131,7 @@ class _Search:
         up, across = int(self.lanes.shift[i]), int(self.lanes.low[i] - self.lanes.low[i - 1])
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
-        stays: Costs = running + innovation
+        stays = running + innovation.astype(np.float64)
         best, back = _better(stays, self._numbers + up, *self._grown(up))
         follows = np.maximum(columns - 1, 0)
         some = columns > 0
