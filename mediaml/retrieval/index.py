@@ -181,6 +181,7 @@ def _put(lake: Lake, space: Space, index: Any, rows: pa.Table, facts: dict[str, 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".index-", dir=target.parent))
+        made.chmod(target.parent.stat().st_mode)  # readable by whoever may read the lake
         try:
             _faiss().write_index(index, str(made / "vectors.faiss"))
             pq.write_table(rows, made / "rows.parquet")
