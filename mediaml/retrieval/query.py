@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.derive.inputs import matrix
 from mediaml.derive.pooling import pool_shots
 from mediaml.engine.embedding import embed
 from mediaml.errors import InvalidValue, UnknownName, printable
@@ -85,15 +86,14 @@ def of_example(lake: Lake, example: str, space: Space) -> tuple[NDArray[np.float
     seconds = _seconds(when, example) if at else None
     media_id = _media(lake, name)
     where = f"model = {literal(space.model)} AND weights_sha256 = {literal(space.weights_sha256)}"
-    rows = lake.rows_of(
-        "embeddings", [media_id], ["scope", "start_seconds", "end_seconds", "vector"], where
-    ).to_pylist()
-    rows.sort(key=lambda r: (r["scope"], r["start_seconds"]))
-    if not rows:
+    found = lake.rows_of("embeddings", [media_id], ["scope", "start_seconds", "end_seconds", "vector"], where)
+    if not found.num_rows:
         raise InvalidValue(
             f"{printable(name)} has no vectors in the space {space.model}; embed it with that model first"
         )
-    return unit(np.asarray(_at(rows, seconds, example)["vector"], np.float32)), media_id
+    places = found.drop_columns(["vector"]).to_pylist()
+    chosen = _at(sorted(places, key=lambda r: (r["scope"], r["start_seconds"])), seconds, example)
+    return unit(matrix(found.column("vector").slice(places.index(chosen), 1))[0]), media_id
 
 
 def _at(rows: list[dict], seconds: float | None, example: str) -> dict:
