@@ -59,7 +59,8 @@ def tag(
     else:
         headings = ("vocabulary", "space", "score is a", "media tagged", "up to date", "failed", "rows written")
         counts = [
-            (d.vocabulary, d.model, d.scale, d.media_computed, d.media_unchanged, d.media_failed, d.rows) for d in done
+            (d.vocabulary, _short(d.model), d.scale, d.media_computed, d.media_unchanged, d.media_failed, d.rows)
+            for d in done
         ]
         print_table(headings, counts)
         _print_tags(lake, [d.vocabulary for d in done], top)
