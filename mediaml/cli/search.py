@@ -80,7 +80,6 @@ def search(
         model=model,
         templates=template or ("{}",),
         use_index=not exact,
-        pictures=html is not None,
     )
     if html is not None:
         from mediaml.report.hits import write_hits

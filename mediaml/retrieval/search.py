@@ -84,7 +84,7 @@ def search(
         model: "label_space", "lite0" or an open_clip address; by default the best space that can answer.
         templates: sentences with {} for the query, averaged (words only).
         use_index: False compares with every vector, whatever their number.
-        pictures: False leaves every `Hit.jpeg` None, which saves reading them.
+        pictures: False leaves `jpeg` and `picture_seconds` of the hits None, which saves reading the thumbnails.
 
     Raises:
         InvalidValue: not exactly one query, an empty one, or a space that the lake lacks (says how to get it).
@@ -163,7 +163,7 @@ def _hits(lake: Lake, found: _Found, pictured: bool) -> tuple[Hit, ...]:
         return ()
     ids = sorted({r["media_id"] for r in rows})
     paths = media_of(lake).paths
-    pictures = _pictures(lake, rows, ids, pictured)
+    pictures = _pictures(lake, rows, ids) if pictured else {}
     made = []
     for rank, (row, score) in enumerate(zip(rows, found.scores.tolist(), strict=True), 1):
         seconds, jpeg = pictures.get((row["media_id"], row["start_seconds"]), (None, None))
@@ -179,30 +179,28 @@ def _hits(lake: Lake, found: _Found, pictured: bool) -> tuple[Hit, ...]:
 
 
 def _pictures(
-    lake: Lake, rows: list[dict[str, Any]], ids: Sequence[str], pictured: bool
-) -> dict[tuple[str, float], tuple[float, bytes | None]]:
+    lake: Lake, rows: list[dict[str, Any]], ids: Sequence[str]
+) -> dict[tuple[str, float], tuple[float, bytes]]:
     """(media_id, start) -> time and JPEG of the thumbnail of the hit, or of the nearest where none lies within."""
-    columns = ["media_id", "pts_seconds", *(["jpeg"] if pictured else [])]
+    columns = ["media_id", "pts_seconds", "jpeg"]
     within = " OR ".join(
         f"(media_id = {literal(r['media_id'])} AND pts_seconds >= {r['start_seconds']!r} "
         f"AND pts_seconds < {r['end_seconds']!r})"
         for r in rows
     )
     found = lake.rows_of("thumbnails", ids, columns, within).to_pylist()
-    chosen: dict[tuple[str, float], tuple[float, bytes | None]] = {}
+    chosen: dict[tuple[str, float], tuple[float, bytes]] = {}
     for row in rows:
         own = [t for t in found if t["media_id"] == row["media_id"]]
         inside = [t for t in own if row["start_seconds"] <= t["pts_seconds"] < row["end_seconds"]]
         if inside:
             best = min(inside, key=lambda t, m=_middle(row): (abs(t["pts_seconds"] - m), t["pts_seconds"]))
-            chosen[row["media_id"], row["start_seconds"]] = best["pts_seconds"], best.get("jpeg")
+            chosen[row["media_id"], row["start_seconds"]] = best["pts_seconds"], best["jpeg"]
     bare = [r for r in rows if (r["media_id"], r["start_seconds"]) not in chosen]
-    return chosen | (_nearest_pictures(lake, bare, pictured) if bare else {})
+    return chosen | (_nearest_pictures(lake, bare) if bare else {})
 
 
-def _nearest_pictures(
-    lake: Lake, rows: list[dict[str, Any]], pictured: bool
-) -> dict[tuple[str, float], tuple[float, bytes | None]]:
+def _nearest_pictures(lake: Lake, rows: list[dict[str, Any]]) -> dict[tuple[str, float], tuple[float, bytes]]:
     """Of hits without a thumbnail of their own: the media's nearest."""
     ids = sorted({r["media_id"] for r in rows})
     times = lake.rows_of("thumbnails", ids, ["media_id", "pts_seconds"]).to_pylist()
@@ -212,8 +210,8 @@ def _nearest_pictures(
         if own:
             at = min(own, key=lambda t, m=_middle(row): (abs(t - m), t))
             nearest[row["media_id"], row["start_seconds"]] = at
-    if not nearest or not pictured:
-        return {k: (t, None) for k, t in nearest.items()}
+    if not nearest:
+        return {}
     instants = ", ".join(sorted({repr(t) for t in nearest.values()}))
     columns = ["media_id", "pts_seconds", "jpeg"]
     found = lake.rows_of("thumbnails", ids, columns, f"pts_seconds IN ({instants})").to_pylist()

@@ -165,7 +165,8 @@ class Reader:
         body = self._of_media(table, media_ids)
         listed = ", ".join(map(literal, sorted(set(media_ids)))) or "NULL"
         more = f" AND ({where}\n)" if where else ""
-        return self.query(f"SELECT {', '.join(map(quote, columns))} FROM ({body}) WHERE media_id IN ({listed}){more}")  # noqa: S608
+        sql = f"SELECT {', '.join(map(quote, columns))} FROM ({body}) WHERE media_id IN ({listed}){more}"  # noqa: S608
+        return self._run(sql, prepare=False)  # no view is named, though the paths of parts look as if
 
     def _of_media(self, table: str, media_ids: Sequence[str]) -> str:
         """SQL over the parts that may hold rows of these media: of a lake of many media, a few files of thousands."""
@@ -218,12 +219,16 @@ class Reader:
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT. Raises QueryError with DuckDB's message."""
+        return self._run(sql, prepare=True)
+
+    def _run(self, sql: str, prepare: bool) -> pa.Table:
         try:
             statements = self._db.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 found = ", ".join(s.type.name for s in statements) or "nothing"
                 raise QueryError(f"a query is one SELECT statement, not {found}; the lake is read-only here")
-            self._prepare(sql)
+            if prepare:
+                self._prepare(sql)
             return self._db.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise QueryError(str(error)) from error

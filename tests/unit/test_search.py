@@ -110,6 +110,11 @@ def test_words_find_shots_with_time_score_and_picture(lake: Lake) -> None:
     assert (Path(second.path).name, second.start_seconds) == ("ships.mp4", 400.0)
     assert first.picture_seconds == 1.0 and first.jpeg == JPEG
     assert "cannot see people" in found.notes[0]
+    bare = search(lake, "a dog", top=3, pictures=False).hits
+    assert [(h.media_id, h.start_seconds, h.score) for h in bare] == [
+        (h.media_id, h.start_seconds, h.score) for h in found.hits
+    ]
+    assert {(h.jpeg, h.picture_seconds) for h in bare} == {(None, None)}
     still = search(lake, "still", top=1).hits[0]
     assert (still.scope, Path(still.path).name) == ("file", "still.mp4")
 
@@ -239,6 +244,7 @@ def test_the_index_gives_the_exact_hits_and_is_rebuilt_when_vectors_change(
         }
         assert len(same) >= 9
         assert by_index.hits[0].score == pytest.approx(exact.hits[0].score, abs=2e-3)
+    assert open_index(made, space) is open_index(made, space), "kept for the next search"
     narrow = search(made, "dog", top=5, where="path LIKE '%m2%'")
     assert {Path(h.path).name for h in narrow.hits} == {"m2.mp4"} and narrow.candidates == 150
     add(made, "m9", rng.standard_normal((3, 8)))
