@@ -226,10 +226,11 @@ def _misfit(
     found: tuple[list[str], list[str], list[str]],
 ) -> str:
     missing, extra, other = found
-    shown = next(
-        (f"{n} is {tuple(state[n].shape)}, the model's {tuple(own[n].shape)}" for n in other),
-        f"first missing: {missing[0]}" if missing else f"first unknown: {extra[0]}",
-    )
+    if other:
+        name = other[0]
+        shown = f"{name} is {tuple(state[name].shape)}, the model's {tuple(own[name].shape)}"
+    else:
+        shown = f"first missing: {missing[0]}" if missing else f"first unknown: {extra[0]}"
     likely = [n for n in matching_architectures(state) if n != arch.name]
     hint = f"; by its tensors it may be {' or '.join(likely[:3])}" if likely else ""
     return (

@@ -219,6 +219,14 @@ def test_unsafe_truncated_and_foreign_checkpoints_are_refused(
     assert read_checkpoint(Path("good.pt")).keys() == read_checkpoint(checkpoint).keys()
     with pytest.raises(WeightsError, match=r"not a checkpoint of open_clip ViT-B-32: .*tensors missing"):
         mediaml.embed(tmp_path, f"open_clip:ViT-B-32/@{checkpoint}", level="frame")
+    finer = tiny(tmp_path / "finer", patch_size=8)
+    beside = tmp_path / "finer" / "other.safetensors"
+    beside.write_bytes(checkpoint.read_bytes())  # the same names, other shapes
+    with pytest.raises(
+        WeightsError, match=r"0 tensors missing, 0 unknown, 2 of other shapes \(visual\.conv1\.weight is"
+    ):
+        mediaml.embed(tmp_path, f"open_clip:@{beside}", level="frame")
+    assert finer.is_file()
     with pytest.raises(InvalidValue, match=r"no open_clip_config\.json beside it.*open_clip:MODEL/@"):
         parse("@good.pt".replace("@", "open_clip:@"))
 
