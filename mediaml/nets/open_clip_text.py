@@ -62,7 +62,8 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
     n = int(tokens.argmax(1).max()) + 1
     dtype = model.transformer.get_cast_dtype()
     x = model.token_embedding(tokens[:, :n]).to(dtype) + model.positional_embedding[:n].to(dtype)
-    x: Tensor = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:n, :n]))
+    mask: Tensor = model.attn_mask
+    x = model.ln_final(model.transformer(x, attn_mask=mask[:n, :n]))
     x = x[torch.arange(len(x), device=x.device), tokens.argmax(1)]
     if isinstance(model.text_projection, torch.nn.Linear):
         return model.text_projection(x)
