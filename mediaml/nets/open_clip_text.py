@@ -62,8 +62,7 @@ def encode_text(model: Any, tokens: Tensor) -> Tensor:
     n = int(tokens.argmax(1).max()) + 1
     dtype = model.transformer.get_cast_dtype()
     x = model.token_embedding(tokens[:, :n]).to(dtype) + model.positional_embedding[:n].to(dtype)
-    mask: Tensor = model.attn_mask
-    x = model.ln_final(model.transformer(x, attn_mask=mask[:n, :n]))
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:n, :n]))
     x = x[torch.arange(len(x), device=x.device), tokens.argmax(1)]
     if isinstance(model.text_projection, torch.nn.Linear):
         return model.text_projection(x)
@@ -101,8 +100,8 @@ def folder_of(arch: Architecture, name: str, files: tuple[str, ...], what: str) 
     given = f" (not in {printable(arch.text_folder)}, which was named)" if arch.text_folder else ""
     raise UsageError(
         f"open_clip {arch.name}: the files of its {what} {name} ({', '.join(files)}) are not on this machine{given}. "
-        f"Get them with: hf download {name} --include '*.json' --include '*.model' --include '*.txt', or name a "
-        "folder that has them: ?text=FOLDER at the end of the model's address"
+        f"Get them with: hf download {name} --include '*.json' '*.model' '*.txt', or name a folder that has them: "
+        "?text=FOLDER at the end of the model's address"
     )
 
 
