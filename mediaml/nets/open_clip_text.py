@@ -100,8 +100,8 @@ def folder_of(arch: Architecture, name: str, files: tuple[str, ...], what: str) 
     given = f" (not in {printable(arch.text_folder)}, which was named)" if arch.text_folder else ""
     raise UsageError(
         f"open_clip {arch.name}: the files of its {what} {name} ({', '.join(files)}) are not on this machine{given}. "
-        f"Get them with: hf download {name} --include '*.json' '*.model' '*.txt', or name a folder that has them: "
-        "?text=FOLDER at the end of the model's address"
+        f"Get them with: hf download {name} --include '*.json' --include '*.model' --include '*.txt', or name a "
+        "folder that has them: ?text=FOLDER at the end of the model's address"
     )
 
 

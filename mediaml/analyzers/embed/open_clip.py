@@ -229,9 +229,9 @@ def text_tower(space: str, weights_sha256: str, address: str | None = None) -> O
     """
     if address is None:
         if "/@" in space:
-            raise InvalidValue(
-                f"the space {space} comes from a checkpoint of your own; name it: --model open_clip:MODEL/@FILE"
-            )
+            model, _, settings = space.partition("?")
+            model = model.partition("/@")[0] + "/@FILE" + ("?" + settings if settings else "")
+            raise InvalidValue(f"the space {space} comes from a checkpoint of your own; name it: --model {model}")
         address = space
     choice = parse(address)
     found = weights.weights_sha256(choice.weight)
