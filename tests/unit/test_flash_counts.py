@@ -97,3 +97,12 @@ def test_a_texture_in_motion_is_no_flash() -> None:
     pictures = [np.where((columns + 8 * i) // 16 % 2 == 0, 230, 20).astype(np.uint8) for i in range(50)]
     rgb = np.stack([np.broadcast_to(p[None, :, None], (144, 256, 3)) for p in pictures])
     assert small_spans(Flashes(), rgb) == []
+
+
+def test_red_flashes_after_a_reddish_scene() -> None:
+    """What the first red is compared with is the grey before it, not the scene that the file began with."""
+    rgb = np.full((75, 144, 256, 3), (68, 12, 10), np.uint8)
+    lit = (np.arange(50) // 3) % 2 == 1
+    rgb[25:] = np.where(lit[:, None, None, None], np.array([225, 0, 0], np.uint8), np.array([100, 105, 110], np.uint8))
+    (found,) = [f for f in small_spans(Flashes(), rgb) if f["kind"] == "red_flashes"]
+    assert found["start_seconds"] > 1.0 and found["end_seconds"] > 2.5

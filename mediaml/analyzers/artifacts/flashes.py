@@ -20,6 +20,7 @@ AREA = 0.25  # of the picture, in concurrent flashes
 ALLOWED = 3  # flashes in any second
 _RED_SHARE, _RED_STEP = 0.8, 0.2  # R / (R + G + B), and distance in the CIE 1976 u'v' diagram
 _RED_FLOOR = 0.0625  # linear R under which a picture element is too dark to be a saturated red
+_RED_PLACE = np.array([0.4507, 0.5229], np.float32)  # u'v' of the red primary of BT.709
 _CONCURRENT_SECONDS = 0.07
 _ONE_WAY = 2.5  # times the area that changes the other way meanwhile: a moving texture changes both ways at once
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
@@ -117,27 +118,27 @@ class Luminance:
 
 
 class Red:
-    """Changes to and from saturated red in each cell."""
+    """Changes to and from saturated red in each cell, from extreme to extreme: what a state is compared with is the place in
+    the diagram that was furthest from red (outside), or nearest to it (inside), since the cell last changed.
+    """
 
     def __init__(self) -> None:
-        self._state: tuple[NDArray[np.bool_], Floats] | None = None  # in red; u'v' at the last change
+        self._state: tuple[NDArray[np.bool_], Floats] | None = None  # in red; u'v' of the extreme since the last change
 
     def changes(self, rgb: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(cells,) that have just turned red, that have just left red."""
         total = rgb.sum(axis=1)
         red = (rgb[:, 0] >= _RED_SHARE * total) & (rgb[:, 0] >= _RED_FLOOR)
-        if self._state is None:
-            self._state = red, chromaticity(rgb)
-            return np.zeros_like(red), np.zeros_like(red)
-        inside, reference = self._state
-        differs = red != inside
-        if not differs.any():
-            return differs, differs
         place = chromaticity(rgb)
-        turned = differs & (np.hypot(*(place - reference).T) > _RED_STEP)
-        reference[turned] = place[turned]
+        if self._state is None:
+            self._state = red, place
+            return np.zeros_like(red), np.zeros_like(red)
+        inside, extreme = self._state
+        turned = (red != inside) & (np.hypot(*(place - extreme).T) > _RED_STEP)
         inside = np.where(turned, red, inside)
-        self._state = inside, reference
+        nearer = np.hypot(*(place - _RED_PLACE).T) < np.hypot(*(extreme - _RED_PLACE).T)
+        moves = turned | ((nearer == inside) & (red == inside))
+        self._state = inside, np.where(moves[:, None], place, extreme)
         return turned & red, turned & ~red
 
 
