@@ -23,6 +23,7 @@ TRUE_FINDINGS: dict[str, set[str]] = {
     "bbb_2500ms.ts": {"missing_frames"},
     "bear-vp9.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bear-vp9-odd-dimensions.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
+    "data-vtest.avi": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bigbuckbunny.mp4": {"pulldown"},
     "carphone_distorted.mp4": {"blockiness"},
 }
