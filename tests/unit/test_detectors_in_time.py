@@ -117,6 +117,8 @@ def test_timestamps(batch: int) -> None:
     assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((1.2, 1.32))
     jump = [t + 5 * (i >= 30) for i, t in enumerate(even)]
     assert kinds(small_spans(Timing(), rgb, pts=jump, batch=batch)) == ["timestamp_jump"]
+    limping = np.cumsum([0.0] + [0.0167, 0.05] * 29 + [0.0167]).tolist()  # frames in pairs are a rate, not gaps
+    assert small_spans(Timing(), rgb, pts=limping, batch=batch) == []
     varying = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.09, 60)).tolist()
     assert small_spans(Timing(), rgb, pts=varying, batch=batch) == []
 

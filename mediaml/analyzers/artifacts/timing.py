@@ -15,6 +15,7 @@ from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec, Table
 
 _MISSING = 1.6  # times the usual distance: at least one frame is missing
+_GAPS_SHARE = 0.2  # of the distances at most that are gaps; more are a rate that varies
 _JUMP_SECONDS = 1.0  # a longer gap is a jump of the timeline, not a few lost frames
 _EVEN = 0.02  # relative deviation of a distance that still counts as the usual one
 _EVEN_SHARE = 0.9  # of the distances that must be the usual one for a constant frame rate
@@ -93,7 +94,7 @@ def missing_frames(steps: NDArray[np.float64], usual: float, slack: float) -> ND
         (steps > _MISSING * usual) & (steps <= max(_JUMP_SECONDS, 5 * usual)), np.rint(steps / usual) - 1, 0
     )
     ordinary = steps <= _MISSING * usual  # gaps themselves do not make a rate vary
-    if usual <= 0 or not ordinary.any() or even[ordinary].mean() < _EVEN_SHARE:
+    if usual <= 0 or ordinary.mean() < 1 - _GAPS_SHARE or even[ordinary].mean() < _EVEN_SHARE:
         return np.zeros(len(steps), np.int64)
     return missing.astype(np.int64)
 
