@@ -71,8 +71,9 @@ def programmes(data: Path, half: Split) -> list[tuple[str, Programme]]:
     """
     if half == "held_out":
         return list(excerpts("held_out", SECONDS))
-    found = []
-    for part in ("tuning", "held_out"):
+    found: list[tuple[str, Programme]] = []
+    parts: tuple[Split, ...] = ("tuning", "held_out")
+    for part in parts:
         sounds = list({name: (name, sound) for name, sound in material.environment(data, part)}.values())
         sounds += [("music", material.music(part)[: 30 * RATE])]
         sounds += [("talk", material.speech(data, part)[0])] if part == "held_out" else []
@@ -111,7 +112,7 @@ def loudness_f1(data: Path, half: Split, deviation: float) -> float:
     hits = false = missed = 0
     for _, programme in programmes(data, half):
         for wanted in (deviation, 0.0):
-            gain, samples = 1.0, programme
+            gain, samples, flagged = 1.0, programme, False
             for _ in range(2):
                 analyzer = LoudnessTarget()
                 tensor = torch.from_numpy((samples * gain).astype(np.float32))
@@ -120,7 +121,7 @@ def loudness_f1(data: Path, half: Split, deviation: float) -> float:
                 rows = analyzer.finish()
                 got = rows[Table.FILES]["loudness_deviation_lu"][0]
                 gain *= 10 ** ((wanted - got) / 20)
-            flagged = "loudness_off_target" in rows[Table.SPANS]["kind"]
+                flagged = "loudness_off_target" in rows[Table.SPANS]["kind"]
             hits += flagged and wanted != 0
             missed += not flagged and wanted != 0
             false += flagged and wanted == 0
