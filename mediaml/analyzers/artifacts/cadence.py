@@ -39,7 +39,7 @@ class Cadence(Detector):
 
     spec = Spec(
         name="cadence",
-        version=1,
+        version=2,
         summary="repeated and dropped frames, and pull-down patterns",
         outputs=(
             Column(

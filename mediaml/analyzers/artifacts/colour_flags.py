@@ -40,7 +40,7 @@ class ColourFlags(Detector):
 
     spec = Spec(
         name="colour_flags",
-        version=1,
+        version=2,
         summary="wrong range or matrix flags",
         outputs=(
             Column("gamut_excess_stated", "float32", "1", "share of the picture outside R'G'B' by its matrix; null for grey",

@@ -30,7 +30,7 @@ class Noise(Detector):
 
     spec = Spec(
         name="noise",
-        version=1,
+        version=2,
         summary="noise and grain",
         outputs=(
             Column(

@@ -36,7 +36,7 @@ class Ringing(Detector):
 
     spec = Spec(
         name="ringing",
-        version=1,
+        version=2,
         summary="waves beside strong edges",
         outputs=(
             Column(

@@ -32,7 +32,7 @@ class SignalLevels(Detector):
 
     spec = Spec(
         name="signal_levels",
-        version=1,
+        version=2,
         summary="luma and R'G'B' beyond EBU R 103",
         outputs=tuple(
             Column(name, "float32", "1", what, minimum=0, maximum=1, nullable=True)

@@ -36,7 +36,7 @@ class Timing(Detector):
 
     spec = Spec(
         name="timing",
-        version=1,
+        version=2,
         summary="missing frames and timestamp jumps",
         outputs=(
             Column("frames_missing", "int64", "frames", "frames missing from an even sequence", Table.FILES, minimum=0),

@@ -37,7 +37,7 @@ class Upscaled(Detector):
 
     spec = Spec(
         name="upscaled",
-        version=1,
+        version=2,
         summary="pictures whose true resolution is below the stated one",
         outputs=(
             Column("shrink_loss", "float32", "1", "least loss by shrinking, against shrinking twice as far; null if flat",

@@ -37,7 +37,7 @@ class Dropouts(RunAnalyzer):
     piece_seconds = 1.0
     spec = Spec(
         name="dropouts",
-        version=1,
+        version=2,
         summary="short gaps with abrupt edges in otherwise audible sound",
         outputs=(Column("dropout_spans", "int32", "spans", "dropouts found", Table.FILES, minimum=0),),
         need=Need(AudioView()),
