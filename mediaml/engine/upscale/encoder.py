@@ -160,7 +160,11 @@ def _fill(target: VideoPlane, plane: Tensor) -> None:
 
 @contextlib.contextmanager
 def keeping_priority() -> Iterator[None]:
-    """SVT-AV1 raises the priority of its threads and of the caller, as root to real time; this takes it back."""
+    """SVT-AV1 raises the priority of its threads and of the caller, as root to real time; this takes it back.
+
+    It also tells its settings on standard error; of that only errors are left, unless the variable SVT_LOG says otherwise.
+    """
+    os.environ.setdefault("SVT_LOG", "1")
     tasks = Path("/proc/self/task")
     if not hasattr(os, "sched_getscheduler") or not tasks.is_dir():
         yield
