@@ -110,7 +110,8 @@ def _video(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> N
     if not quiet:
         resumed = f", {result.frames_resumed} of them by an earlier run" if result.frames_resumed else ""
         rate = f"{result.frames_per_second:.1f} frames/s"
-        output_console().print(f"{result.out}: {result.frames} frames{resumed}, {rate}", markup=False, soft_wrap=True)
+        frames = f"{result.frames} frame{'' if result.frames == 1 else 's'}"
+        output_console().print(f"{result.out}: {frames}{resumed}, {rate}", markup=False, soft_wrap=True)
 
 
 def _photos(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> None:

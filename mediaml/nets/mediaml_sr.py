@@ -102,7 +102,8 @@ class MediamlSr(nn.Module):
                 f"luma must be (N, 1, H, W) and strength (N,), not {tuple(luma.shape)} and {tuple(strength.shape)}"
             )
         cells = _cells(luma)
-        out = F.conv2d(cells, self.base) + self._residual(_centred(cells).to(self.compute_dtype), strength)
+        out = F.conv2d(cells, self.base)
+        out += self._residual(_centred(cells).to(self.compute_dtype), strength)
         return _picture(out, luma.shape)
 
     def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:

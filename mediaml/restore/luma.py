@@ -75,7 +75,7 @@ class LumaEnlarger(Enlarger):
         full = colour.range == "full"
         luma = codes * (219 / 255 / peak) + 16 / 255 if full else codes / unit
         shown = self.luma(luma, strength)
-        codes = (shown - 16 / 255) * (255 / 219 * peak) if full else shown * unit
+        codes = shown.sub_(16 / 255).mul_(255 / 219 * peak) if full else shown.mul_(unit)
         return codes.round_().clamp_(0, peak).to(planes.y.dtype)
 
     def luma(self, luma: Tensor, strength: Tensor) -> Tensor:

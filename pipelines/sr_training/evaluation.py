@@ -59,7 +59,8 @@ def _still(upscale: Upscale, path: Path) -> float:
     rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
     high = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].double()
     low = imresize(high, scale=0.5).round_().clamp_(0, 255)
-    shown = upscale(_luma(low).float() / 255, torch.zeros(1)).double().clamp(16 / 255, 235 / 255) * 255
+    with torch.inference_mode():
+        shown = upscale(_luma(low).float() / 255, torch.zeros(1)).double().clamp(16 / 255, 235 / 255) * 255
     error = (shown - _luma(high))[..., BORDER:-BORDER, BORDER:-BORDER]
     return float(10 * torch.log10(255**2 / error.square().mean()))
 
