@@ -171,6 +171,16 @@ def test_a_full_disk_keeps_what_is_done_and_nothing_under_the_name(
     assert len(times(out)["video"]) == 6
 
 
+def test_where_no_segment_was_finished_nothing_is_left(tmp_path: Path, settings: Settings) -> None:
+    def stop(_done: int, _total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    source = make_clip(tmp_path / "in.mp4", 3)
+    with pytest.raises(KeyboardInterrupt):
+        upscale(source, tmp_path / "out.mp4", settings(), progress=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_one_odd_sized_frame(tmp_path: Path, settings: Settings, scale: int) -> None:
     source = make_clip(tmp_path / "in.mkv", [gradient(0, 33, 21)], codec="ffv1", pix_fmt="yuv444p")
@@ -197,6 +207,7 @@ def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path: Path, settin
         ("out.xyz", {}, OutputUnwritable, "suffix '.xyz'"),
         ("none/out.mp4", {}, OutputUnwritable, "does not exist"),
         ("in.mp4", {}, InvalidValue, "source itself"),
+        ("out.mp4", {"crf": 99.0}, InvalidValue, "0 to 51 for libx264"),
         ("out.mp4", {"scale": 3}, InvalidValue, "must be 2 or 4"),
         ("out.mp4", {"model": "nothing"}, UnknownName, "nothing"),
     ]

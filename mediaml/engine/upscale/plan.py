@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from mediaml.errors import InvalidValue, NoStreams, OutputUnwritable
 from mediaml.media import MediaInfo, VideoStream
 
 _DEFAULT_CRF = {"libx264": 18, "libx265": 20, "libsvtav1": 26, "libvpx-vp9": 26}
+_CRF_RANGE = {"libx264": (0, 51), "libx265": (0, 51), "libsvtav1": (0, 63), "libvpx-vp9": (0, 63)}
 _INTERLACED = ("tt", "bb", "tb", "bt")
 _SUBSAMPLING = {"420": "yuv420p", "422": "yuv422p", "444": "yuv444p", "440": "yuv440p", "411": "yuv411p", "400": "gray"}
 _TURNED = {"420": "420", "444": "444", "400": "400", "422": "440", "440": "422"}
@@ -89,8 +91,8 @@ class UpscalePlan:
 
 def plan_upscale(source: Path, out: Path, settings: UpscaleSettings) -> UpscalePlan:
     """Raises MediaError for a source that cannot be read, InvalidValue for one that is interlaced (without `deinterlace`) or
-    is the output itself, OutputUnwritable for an output that cannot be: no such encoder, a container or a pixel format that
-    does not go with it, a folder that is not there.
+    is the output itself and for a `crf` that the encoder does not have, OutputUnwritable for an output that cannot be: no
+    such encoder, a container or a pixel format that does not go with it, a folder that is not there.
     """
     media = probe(source)
     video = media.main_video
@@ -103,6 +105,9 @@ def plan_upscale(source: Path, out: Path, settings: UpscaleSettings) -> UpscaleP
     if video.field_order in _INTERLACED and not settings.deinterlace:
         raise interlaced(source, video.field_order)
     _check_encoder(settings.codec, out)
+    least, most = _CRF_RANGE.get(settings.codec, (-math.inf, math.inf))
+    if settings.crf is not None and not least <= settings.crf <= most:
+        raise InvalidValue(f"--crf {settings.crf:g} must lie in {least} to {most} for {settings.codec}")
     turned = video.rotation_degrees in (90, 270)
     aspect = 1 / video.sample_aspect_ratio if turned else video.sample_aspect_ratio
     width, height = (video.height, video.width) if turned else (video.width, video.height)

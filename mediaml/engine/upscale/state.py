@@ -13,7 +13,7 @@ from typing import Any
 from mediaml.engine.upscale.plan import UpscalePlan
 from mediaml.errors import OutputUnwritable
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,14 @@ def upscale(
     """Enlarges the main video stream of `source` into `out`; everything else is copied, and every picture keeps its time.
 
     `out` appears when it is whole. Until then a folder `.OUT.upscale` beside it holds the finished segments, and the same
-    call goes on from there. Raises what `plan_upscale` and `load_model` raise, and OutputUnwritable for a full disk.
+    call goes on from there; where no segment was finished nothing is left. Raises what `plan_upscale` and `load_model` raise,
+    and OutputUnwritable for a full disk.
     """
     begun = monotonic()
     plan = plan_upscale(Path(source), Path(out), settings or UpscaleSettings())
     enlarger = load_enlarger(plan.settings)
     state: UpscaleState | None = None
+    whole = False
     try:
         state = UpscaleState(plan)
         state.begin()
@@ -72,9 +74,12 @@ def upscale(
         joined = state.joined(plan.out.suffix)
         join(plan, Segments([state.segment(i) for i in range(len(state.segments))], *work.described()), joined)
         joined.replace(plan.out)
+        whole = True
     except OSError as error:
         raise unwritable(error, plan, state.frames if state else 0) from error
-    state.remove()
+    finally:
+        if state is not None and (whole or not state.segments):
+            state.remove()
     return UpscaleResult(plan.out, state.frames, resumed, monotonic() - begun, work.pictures.faults, plan.notes)
 
 
