@@ -98,8 +98,8 @@ class UpscaleState:
 def unwritable(error: OSError, plan: UpscalePlan, done_frames: int) -> OutputUnwritable:
     """A system's refusal, in words that say what is kept and what to do."""
     if error.errno == errno.ENOSPC:
-        kept = f"{done_frames} frames are kept beside it; free some space and run the same command to go on"
-        return OutputUnwritable(f"{plan.out}: the disk is full; {kept}")
+        kept = f"{done_frames} frames are kept beside it" if done_frames else "nothing is kept"
+        return OutputUnwritable(f"{plan.out}: the disk is full; {kept}; free some space and run the same command again")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return OutputUnwritable(f"{plan.out}: no permission to write in {plan.out.parent}; name another output")
     return OutputUnwritable(f"{plan.out} cannot be written: {error.strerror or error}")
