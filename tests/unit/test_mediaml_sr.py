@@ -224,9 +224,7 @@ def test_bfloat16_differs_by_a_code_at_most() -> None:
 def test_the_steady_strength_is_a_mean_of_all_and_then_of_the_last() -> None:
     steady = Steady()
     assert [round(steady.next(v), 6) for v in (0.2, 0.4, 0.6)] == [0.2, 0.3, 0.4]
-    for _ in range(60):
-        last = steady.next(1.0)
-    assert last == pytest.approx(1.0, abs=1e-3)
+    assert [steady.next(1.0) for _ in range(60)][-1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_strength_of_a_jpeg_is_in_its_table() -> None:

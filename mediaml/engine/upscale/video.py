@@ -63,10 +63,9 @@ def upscale(
     begun = monotonic()
     plan = plan_upscale(Path(source), Path(out), settings or UpscaleSettings())
     enlarger = load_enlarger(plan.settings)
-    state: UpscaleState | None = None
+    state = UpscaleState(plan)
     whole = False
     try:
-        state = UpscaleState(plan)
         state.begin()
         resumed = state.frames
         work = _Work(plan, enlarger, state, progress)
@@ -76,9 +75,9 @@ def upscale(
         joined.replace(plan.out)
         whole = True
     except OSError as error:
-        raise unwritable(error, plan, state.frames if state else 0) from error
+        raise unwritable(error, plan, state.frames) from error
     finally:
-        if state is not None and (whole or not state.segments):
+        if whole or not state.segments:
             state.remove()
     return UpscaleResult(plan.out, state.frames, resumed, monotonic() - begun, work.pictures.faults, plan.notes)
 
