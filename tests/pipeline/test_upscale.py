@@ -223,9 +223,11 @@ def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path: Path, settin
 
 def test_a_stream_that_the_container_cannot_hold_is_named(tmp_path: Path, settings: Settings) -> None:
     source = make_clip(tmp_path / "in.mkv", 3, audio=sine(0.2), audio_codec="wavpack")
+    begun: list[int] = []
     with pytest.raises(OutputUnwritable, match=r"cannot hold the source's audio stream 1 \(wavpack\).*mkv"):
-        upscale(source, tmp_path / "out.mp4", settings())
-    assert not (tmp_path / "out.mp4").exists()
+        upscale(source, tmp_path / "out.mp4", settings(), progress=lambda done, _total: begun.append(done))
+    assert not begun  # before the first frame
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
 
 
 def test_pictures_of_a_directory(tmp_path: Path, settings: Settings) -> None:

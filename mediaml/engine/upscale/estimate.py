@@ -12,6 +12,7 @@ import torch
 
 from mediaml.engine.upscale.encoder import SegmentWriter
 from mediaml.engine.upscale.frames import SourcePictures
+from mediaml.engine.upscale.join import check_copies
 from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
 from mediaml.engine.upscale.video import load_enlarger
 
@@ -52,6 +53,7 @@ class Estimate:
 def estimate(source: Path, out: Path, settings: UpscaleSettings) -> Estimate:
     """Plans, then enlarges and encodes a few pictures. Raises as `plan_upscale` and `load_model` do; writes nothing."""
     plan = plan_upscale(source, out, settings)
+    check_copies(plan)
     enlarger = load_enlarger(settings)
     network, encoding = [], []
     writer: SegmentWriter | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -76,14 +77,29 @@ def _video_stream(plan: UpscalePlan, segments: Segments, like: Stream, out: Outp
     return stream
 
 
+def check_copies(plan: UpscalePlan) -> None:
+    """Raises OutputUnwritable, before hours of work, where the container cannot hold what `join` is to copy into it."""
+    empty = av.open(io.BytesIO(), "w", format=container_format(plan.out).name)
+    with open_container(plan.source) as source, cast(OutputContainer, empty) as out:
+        for stream in source.streams:
+            if stream.index != plan.video.index and stream.type in ("audio", "subtitle", "video"):
+                _check_held(plan, stream, out)
+
+
+def _check_held(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> None:
+    if stream.codec_context is None or stream.codec_context.codec.canonical_name in out.supported_codecs:
+        return
+    other = ".mkv" if plan.out.suffix.lower() != ".mkv" else plan.source.suffix.lower()
+    raise OutputUnwritable(
+        f"{plan.out.name}: {out.format.name} cannot hold the source's {stream.type} stream {stream.index} "
+        f"({stream.codec_context.name}), which is to be copied as it is; write an {other}"
+    )
+
+
 def _copied(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> Stream:
     name = stream.codec_context.name if stream.codec_context is not None else stream.type
-    canonical = stream.codec_context.codec.canonical_name if stream.codec_context is not None else None
-    if stream.type != "data" and canonical is not None and canonical not in out.supported_codecs:
-        raise OutputUnwritable(
-            f"{plan.out.name}: {out.format.name} cannot hold the source's {stream.type} stream {stream.index} ({name}), "
-            "which is to be copied as it is; write an .mkv"
-        )
+    if stream.type != "data":
+        _check_held(plan, stream, out)
     try:
         copy = out.add_stream_from_template(stream, opaque=True)
     except (ValueError, FFmpegError) as error:

@@ -19,7 +19,7 @@ from mediaml.decode.opening import open_container
 from mediaml.engine.runner import limit_threads
 from mediaml.engine.upscale.encoder import SegmentWriter
 from mediaml.engine.upscale.frames import SourcePicture, SourcePictures
-from mediaml.engine.upscale.join import Segments, join
+from mediaml.engine.upscale.join import Segments, check_copies, join
 from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
 from mediaml.engine.upscale.state import UpscaleState, unwritable
 from mediaml.frames import Colour, Planes
@@ -62,6 +62,7 @@ def upscale(
     """
     begun = monotonic()
     plan = plan_upscale(Path(source), Path(out), settings or UpscaleSettings())
+    check_copies(plan)
     enlarger = load_enlarger(plan.settings)
     state = UpscaleState(plan)
     whole = False
