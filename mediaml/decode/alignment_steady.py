@@ -195,7 +195,7 @@ class _Search:
             column = state if holds else int(self.lanes.columns(i)[state])
             index[i] = self.lanes.low[i] + column
             if i:
-                running, held = next(steps)
+                running, held = np.split(next(steps), [self.lanes.states])
                 moved = int(self.lanes.low[i] - self.lanes.low[i - 1] if holds else self.lanes.shift[i])
                 before = state + moved + int((held if holds else running)[state])
                 holds = holds ^ (before < 0)
