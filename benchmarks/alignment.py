@@ -39,7 +39,7 @@ from mediaml.decode.geometry import find_geometry
 from mediaml.decode.pair_format import pair_format
 from mediaml.decode.pair_plan import PairPlan, plan_pair
 from mediaml.engine.score.metrics import choose_metrics
-from mediaml.engine.score.pair import pair as scoring
+from mediaml.engine.score.pair import score_plan
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS
 from mediaml.errors import MediaError
 from tests.real_clips import frames_of, write
@@ -145,7 +145,7 @@ def measure(
 
 def score_of(plan: PairPlan, metric: str) -> float:
     chosen = choose_metrics([metric])
-    result = scoring._run(plan, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None, None)
+    result = score_plan(plan, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None, None)
     return result[metric].mean
 
 
@@ -209,7 +209,7 @@ def cost(clip: Path, folder: Path, given: argparse.Namespace) -> None:
     marks = [time.process_time()]
     signals = [read_signal(f) for f in (distorted, reference)]
     marks.append(time.process_time())
-    alignment = align_signals(*signals)
+    alignment = align_signals(signals[0], signals[1])
     marks.append(time.process_time())
     find_geometry(distorted, reference, alignment)
     marks.append(time.process_time())

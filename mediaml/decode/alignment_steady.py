@@ -117,7 +117,7 @@ class _Search:
             plain = PLAIN * rows.plain[k]
             fits = plain[columns] + self._outside(self.lanes.low[i] + columns)
             if i:
-                self._step(i, columns, INNOVATION * rows.running[k].astype(np.float64))
+                self._step(i, columns, INNOVATION * rows.running[k])
                 self._held = self._held + plain + INNOVATION * rows.holding[k]
             else:
                 self._running = FROM_EQUAL * np.abs(self.lanes.low[i] + columns).astype(np.float64)
@@ -127,7 +127,7 @@ class _Search:
     def _outside(self, shown: Indices) -> Costs:
         return np.where((shown < 0) | (shown > self._last), OUTSIDE, 0.0)
 
-    def _step(self, i: int, columns: Indices, innovation: Costs) -> None:
+    def _step(self, i: int, columns: Indices, innovation: NDArray[np.float32]) -> None:
         up, across = int(self.lanes.shift[i]), int(self.lanes.low[i] - self.lanes.low[i - 1])
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
