@@ -32,10 +32,14 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alignment_faults import Fault, Picture, faults, planes
+from mediaml.decode.alignment import align_signals
+from mediaml.decode.alignment_signal import read_signal
 from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.geometry import find_geometry
+from mediaml.decode.pair_format import pair_format
 from mediaml.decode.pair_plan import PairPlan, plan_pair
 from mediaml.engine.score.metrics import choose_metrics
-from mediaml.engine.score.pair import pair as scoring
+from mediaml.engine.score.pair import score_plan
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS
 from mediaml.errors import MediaError
 from tests.real_clips import frames_of, write
@@ -96,14 +100,16 @@ def pictures(clip: Path, skip: int, count: int) -> list[Picture]:
     return frames_of(clip, skip + count, size)[skip:]
 
 
-def encode(shown: Sequence[Picture], fault: Fault, crf: int, folder: Path) -> tuple[Path, Path]:
-    """(distorted, reference): an encode with the fault, and the source without loss."""
+def encode(
+    shown: Sequence[Picture], fault: Fault, crf: int, folder: Path, *, reference_crf: int = 0
+) -> tuple[Path, Path]:
+    """(distorted, reference): an encode with the fault, and the source, without loss unless told."""
     distorted = [shown[i] for i in fault.order]
     if fault.change is not None:
         distorted = [fault.change(p) for p in distorted]
     reference = folder / f"reference_{fault.head}_{fault.tail}.mp4"
     if not reference.exists():
-        write(reference, shown[fault.head : len(shown) - fault.tail], crf=0)
+        write(reference, shown[fault.head : len(shown) - fault.tail], crf=reference_crf)
     return write(folder / "distorted.mp4", distorted, crf=crf, fps=fault.fps, pts=fault.pts), reference
 
 
@@ -139,7 +145,7 @@ def measure(
 
 def score_of(plan: PairPlan, metric: str) -> float:
     chosen = choose_metrics([metric])
-    result = scoring._run(plan, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None, None)
+    result = score_plan(plan, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None, None)
     return result[metric].mean
 
 
@@ -195,20 +201,28 @@ def summarise(found: Sequence[Found]) -> None:
 
 
 def cost(clip: Path, folder: Path, given: argparse.Namespace) -> None:
-    """CPU seconds of the plan (decoding both files, aligning, geometry) and of the scoring, at the clip's own size."""
+    """CPU milliseconds a frame of decoding both files for thumbnails, of the search and of the scoring, and the seconds that
+    the geometry takes once a pair, at the clip's own size."""
     shown = frames_of(clip, given.skip + given.frames)[given.skip :]
-    distorted, reference = encode(shown, Fault("3 dropped", [i for i in range(len(shown)) if i % 40 != 20]), 26, folder)
-    files = [VideoFile.of(str(p)) for p in (distorted, reference)]
-    began = time.process_time()
-    plan = plan_pair(files[0], files[1], max_pixels=DEFAULT_MAX_PIXELS)
-    planned = time.process_time()
-    score_of(plan, given.metric)
-    ended = time.process_time()
-    height, width = planes(shown[0])[0].shape
-    frames = len(plan.pairs if plan.pairs is not None else ())
+    fault = Fault("2 % dropped", [i for i in range(len(shown)) if i % 50 != 20])
+    distorted, reference = (VideoFile.of(str(p)) for p in encode(shown, fault, 26, folder, reference_crf=10))
+    marks = [time.process_time()]
+    signals = [read_signal(f) for f in (distorted, reference)]
+    marks.append(time.process_time())
+    alignment = align_signals(signals[0], signals[1])
+    marks.append(time.process_time())
+    find_geometry(distorted, reference, alignment)
+    marks.append(time.process_time())
+    score_of(PairPlan(distorted, reference, pair_format(distorted, reference), alignment), given.metric)
+    marks.append(time.process_time())
+    decoding, search, geometry, scoring = np.diff(marks)
+    frames, height, width = len(alignment.pairs()), *planes(shown[0])[0].shape
+    each = 1000 / frames
+    share = 100 * (decoding + search) / (decoding + search + scoring)
     print(
-        f"{clip.stem[:22]:24}{width}x{height} {frames} frames: alignment {1000 * (planned - began) / frames:.2f} ms a frame, "
-        f"scoring {1000 * (ended - planned) / frames:.2f}; {100 * (planned - began) / (ended - began):.1f} % of the time",
+        f"{clip.stem[:22]:24}{width}x{height} {frames} frames: decoding for it {decoding * each:.2f} ms a frame, "
+        f"search {search * each:.2f}, scoring {scoring * each:.2f}: {share:.1f} % of the time; "
+        f"geometry {geometry:.2f} s a pair",
         flush=True,
     )
 

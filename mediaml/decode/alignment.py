@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment_clocks import find_path
 from mediaml.decode.alignment_facts import Cadence, cadence, count_faults, drop_unmatched
 from mediaml.decode.alignment_path import Path, Track, correlation, first_path
-from mediaml.decode.alignment_signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed
+from mediaml.decode.alignment_signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed, windowed_thumbs
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 
@@ -141,7 +141,7 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
 
 def _track(signal: Signal, window: Window) -> Track:
     if window.differs(Window(), 1e-6):
-        return Track(rewindowed(signal.luma(), window), signal.pts_seconds)
+        return Track(windowed_thumbs(signal, window), signal.pts_seconds)
     return Track(signal.thumbs, signal.pts_seconds, signal.detail)
 
 

@@ -17,10 +17,8 @@ def find_path(distorted: Track, reference: Track) -> Path:
     distorted, reference = comparable(distorted, reference)
     first = first_path(distorted, reference)
     reference = replace(reference, gain=first.gain, offset=first.offset)
-    found = min(
-        (steady_path(distorted, reference, first, p) for p in _clocks(distorted, reference, first)),
-        key=lambda s: s.cost,
-    )
+    clocks = _clocks(distorted, reference, first)
+    found = min((steady_path(distorted, reference, first, places) for places in clocks), key=lambda path: path.cost)
     index = np.clip(found.index, 0, len(reference) - 1)
     return replace(
         first, index=index, distance=pair_distance(distorted, reference, index), outside=index != found.index

@@ -17,6 +17,7 @@ _TELLS, _REPEATS = (
     0.3,
 )  # a step of motion over the coding error; the part of a step by which a repeated frame may differ
 _INSERT_SECONDS = 1.0
+_SAME_RATE = 0.005
 Indices = NDArray[np.int64]
 
 
@@ -44,8 +45,9 @@ def _poor(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_]:
 
 
 def _leave_out(distorted: Track, reference: Track, path: Path, index: Indices, poor: NDArray[np.bool_]) -> None:
-    """Distorted frames of times at which the reference has none become -1, unless they all plainly repeat its end frame:
-    in a moving scene it fits them as well as the last one that has a time."""
+    """Distorted frames of times at which the reference has none become -1, unless they all plainly repeat its end frame: in a
+    moving scene it fits them as well as the last one that has a time; or it is one frame of a rate conversion, whose phase is
+    known to a part of a frame only."""
     if path.outside is None or not path.outside.any():
         return
     inside = np.flatnonzero(~path.outside)
@@ -60,10 +62,16 @@ def _leave_out(distorted: Track, reference: Track, path: Path, index: Indices, p
         step = float(motion[end]) - MOTION_FLOOR
         usual = float(path.distance[beside])
         tells = index[beside] == end and step > _TELLS * usual
-        repeats = (path.distance[rows] - usual < _REPEATS * step) & ~poor[rows]
-        if not (tells and repeats.all()):
+        rounded = len(rows) == 1 and _resampled(distorted, reference)
+        repeats = (path.distance[rows] - usual < _REPEATS * max(step, usual if rounded else 0)) & ~poor[rows]
+        if not ((tells or rounded) and repeats.all()):
             index[rows] = -1
     index[np.flatnonzero(path.outside & (index >= 0) & poor)] = -1
+
+
+def _resampled(distorted: Track, reference: Track) -> bool:
+    ratio = distorted.period_seconds / reference.period_seconds
+    return abs(ratio - round(ratio)) > _SAME_RATE
 
 
 def _place_runs(distorted: Track, reference: Track, index: Indices, poor: NDArray[np.bool_]) -> None:

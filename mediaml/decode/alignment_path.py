@@ -10,7 +10,8 @@ forward in the reference; it may start and end anywhere. Its cost is the sum of
 
 This first path has no idea of the offset and no memory; alignment_steady.py follows a clock near it.
 
-Memory is O(distorted frames x band): above `FULL_CELLS` every n-th frame is aligned first, and the band lies around that.
+The way back is O(distorted frames x band), packed: above `FULL_CELLS` every n-th frame is aligned first, and the band lies
+around that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mediaml.decode.alignment_trace import Trace
 
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000
@@ -149,7 +152,7 @@ def _solve(distorted: Track, reference: Track, band: _Band) -> Path:
     motion = local_motion(reference)
     period = reference.period_seconds
     steps = np.diff(distorted.pts_seconds, prepend=distorted.pts_seconds[0]) / period
-    search = _Search(band, len(reference), steps)
+    search = _Search(band, steps)
     for start in range(0, len(distorted), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(distorted)))
         block = _distances(distorted, reference, band, rows)
@@ -205,11 +208,11 @@ def local_motion(reference: Track) -> Floats:
 class _Search:
     """The forward pass, and the way back."""
 
-    def __init__(self, band: _Band, references: int, steps: NDArray[np.float64]) -> None:
+    def __init__(self, band: _Band, steps: NDArray[np.float64]) -> None:
         self._band = band
         self._steps = steps
         self._total: Floats = np.zeros(0, np.float32)
-        self._back = np.zeros((len(steps), band.width), np.int32 if references > 32000 else np.int16)
+        self._trace = Trace()
 
     def advance(self, i: int, costs: Floats) -> None:
         if i == 0:
@@ -228,15 +231,16 @@ class _Search:
             better = total <= best
             best, back = np.where(better, total, best), np.where(better, k, back)
         self._total = best + costs
-        self._back[i] = back
+        self._trace.append(back)
 
     def path(self) -> Indices:
         index = np.empty(len(self._steps), np.int64)
         j = int(np.argmin(self._total)) + int(self._band.low[-1])
+        steps = self._trace.backwards()
         for i in range(len(index) - 1, -1, -1):
             index[i] = j
             if i:
-                j -= int(self._back[i, j - self._band.low[i]])
+                j -= int(next(steps)[j - self._band.low[i]])
         return index
 
     def _shifted(self, by: int) -> Floats:

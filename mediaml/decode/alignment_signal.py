@@ -1,7 +1,7 @@
 """What alignment knows of a file: a tiny luma picture and the time of every frame, and where black bars lie.
 
 A thumbnail is 32x18 means of luma, in sixteen bits (the 8-bit mean of an area loses slow motion to rounding), so an hour at
-25 fps is 150 MB with its detail.
+25 fps is 155 MB with its detail; beyond a quarter of an hour it lies in temporary files, not in memory.
 Bars are rows and columns at the edge that never leave black in the frames looked at (one in twelve).
 """
 
@@ -18,6 +18,7 @@ from mediaml.decode.colour import Source
 from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.report import DecodeReport
+from mediaml.decode.spill import Rows
 from mediaml.errors import NothingDecoded
 from mediaml.spec import View
 
@@ -114,12 +115,11 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
     bars = _Bars()
     pts: list[float] = []
     durations: list[float] = []
-    thumbs: list[NDArray[np.uint16]] = []
-    details: list[NDArray[np.int8]] = []
+    thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
     size = (file.video.width, file.video.height)
     for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
         luma, black, span = _luma(timed, pictures)
-        if not thumbs:
+        if not pts:
             size = (luma.shape[1], luma.shape[0])
         if timed.index % _BARS_EVERY == 0:
             bars.look(luma, black, span)
@@ -128,10 +128,10 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
         thumb, detail = thumbnail(luma, black, span)
         thumbs.append(thumb)
         details.append(detail)
-    if not thumbs:
+    if not pts:
         raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
-    stacked = np.stack(thumbs)
-    return Signal(np.array(pts), np.array(durations), stacked, bars.window(), size, report, np.stack(details))
+    times = np.array(pts), np.array(durations)
+    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array())
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:
@@ -179,6 +179,15 @@ def rewindowed(luma: NDArray[np.float32], window: Window) -> NDArray[np.float32]
     y = np.clip((window.top + (np.arange(HEIGHT) + 0.5) / HEIGHT * high) * HEIGHT - 0.5, 0, HEIGHT - 1)
     rows, columns = _weights(y, HEIGHT), _weights(x, WIDTH)
     return np.einsum("ah,nhw,bw->nab", rows, luma, columns, optimize=True).astype(np.float32)
+
+
+def windowed_thumbs(signal: Signal, window: Window) -> NDArray[np.uint16]:
+    """(N, 18, 32) as `Signal.thumbs`, of a part of each picture."""
+    made = Rows((HEIGHT, WIDTH), np.uint16)
+    for start in range(0, len(signal), 1024):
+        part = rewindowed(signal.luma(slice(start, start + 1024)), window)
+        made.append(np.clip(np.rint((part + 128) / _STEP), 0, 65535).astype(np.uint16))
+    return made.array()
 
 
 def _weights(at: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
 OUTSIDE = 0.02  # a frame, where the reference has none at that time
-FROM_EQUAL = 1e-4  # a reference frame, at the start: equal times, where nothing tells
+START = 1.0  # where the two do not begin with the same frame: an offset is an event too
+FROM_EQUAL = 1e-4  # a reference frame more of it
 _REACH = 24  # frames of lag to each side of the first path's, where rates are equal
 _LEAST_REACH = 8  # where they are not; `_NARROW` where the phase must be found finely
 _NARROW = 4
@@ -120,7 +121,8 @@ class _Search:
                 self._step(i, columns, INNOVATION * rows.running[k])
                 self._held = self._held + plain + INNOVATION * rows.holding[k]
             else:
-                self._running = FROM_EQUAL * np.abs(self.lanes.low[i] + columns).astype(np.float64)
+                first = np.abs(self.lanes.low[i] + columns)
+                self._running = START * (first != 0) + FROM_EQUAL * first
             self._running = self._running + fits
             self._columns = columns
 
@@ -195,7 +197,7 @@ class _Search:
             column = state if holds else int(self.lanes.columns(i)[state])
             index[i] = self.lanes.low[i] + column
             if i:
-                running, held = next(steps)
+                running, held = np.split(next(steps), [self.lanes.states])
                 moved = int(self.lanes.low[i] - self.lanes.low[i - 1] if holds else self.lanes.shift[i])
                 before = state + moved + int((held if holds else running)[state])
                 holds = holds ^ (before < 0)

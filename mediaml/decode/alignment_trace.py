@@ -1,4 +1,4 @@
-"""The way back through a search: which state each state came from, packed, since nearly all of them came from themselves.
+"""The way back through a search: which state each state came from, packed, since nearly all of them came alike.
 
 Two hours at 60 frames a second have half a million rows of up to 768 states; unpacked they would take a gigabyte.
 """
@@ -17,21 +17,20 @@ Steps = NDArray[np.int16]
 
 
 class Trace:
-    """Rows of (of running states, of held pictures), appended in order, read from the last to the first."""
+    """Rows of equal length, below 32,768 in magnitude, appended in order and read from the last to the first."""
 
     def __init__(self) -> None:
-        self._packed: list[tuple[bytes, int, int]] = []
-        self._open: list[tuple[Steps, Steps]] = []
+        self._packed: list[bytes] = []
+        self._open: list[Steps] = []
 
-    def append(self, running: NDArray[np.int64], held: NDArray[np.int64]) -> None:
-        self._open.append((running.astype(np.int16), held.astype(np.int16)))
+    def append(self, *parts: NDArray[np.int64]) -> None:
+        """One row, of one or several parts."""
+        self._open.append(np.concatenate(parts).astype(np.int16))
         if len(self._open) == _ROWS:
-            joined = np.stack([np.concatenate(row) for row in self._open])
-            self._packed.append((zlib.compress(joined.tobytes(), 1), joined.shape[1], len(running)))
+            self._packed.append(zlib.compress(np.stack(self._open).tobytes(), 1))
             self._open = []
 
-    def backwards(self) -> Iterator[tuple[Steps, Steps]]:
+    def backwards(self) -> Iterator[Steps]:
         yield from reversed(self._open)
-        for packed, wide, states in reversed(self._packed):
-            for row in np.frombuffer(zlib.decompress(packed), np.int16).reshape(-1, wide)[::-1]:
-                yield row[:states], row[states:]
+        for packed in reversed(self._packed):
+            yield from np.frombuffer(zlib.decompress(packed), np.int16).reshape(_ROWS, -1)[::-1]

@@ -29,6 +29,7 @@ _FAINT = 0.005  # contrast of key points, of full scale: blurred and dark pictur
 _PAIRS = 3
 _INLIERS = 25
 _TOLERANCE_PIXELS = 0.75  # at the working size
+_STILL_PIXELS = 0.5  # the same; a few key points in one place tell no more than that they stay
 _TURN_DEGREES = 0.4
 _SHEAR = 0.01
 _SMALLEST = 32
@@ -148,7 +149,10 @@ def _affine(distorted: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     matrix, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=4000)
     if matrix is None or int(inliers.sum()) < max(_INLIERS, 0.3 * len(good)):
         return None
-    return np.asarray(matrix, np.float64)
+    whole = np.eye(2, 3)
+    kept = a[inliers.ravel() > 0]  # where the key points are, not at the corners
+    moved = np.hypot(*(kept @ (matrix - whole)[:, :2].T + matrix[:, 2]).T)
+    return whole if float(np.median(moved)) < _STILL_PIXELS else np.asarray(matrix, np.float64)
 
 
 def _plainly_whole(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:

@@ -89,7 +89,7 @@ def _cropped_size(
 
 
 def alignment_notes(found: Alignment, *, cropped: bool = False) -> list[str]:
-    """What of the alignment a reader of the score should know; levels were not compared where a part was `cropped`."""
+    """What of the alignment a reader of the score should know; levels are not known where a part was `cropped`."""
     s = found.summary
     notes = []
     unmatched = s.unmatched_head + s.unmatched_middle + s.unmatched_tail

@@ -232,3 +232,16 @@ def test_a_real_clip_with_drops_and_an_offset(shared_data: Path, tmp_path: Path)
     found = align(VideoFile.of(str(distorted)), VideoFile.of(str(write(tmp_path / "r.mp4", shown, crf=4))))
     assert share(found, order) >= 0.97
     assert found.summary.dropped_frames == 3 and found.summary.reference_head == 8
+
+
+def test_rows_beyond_memory_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediaml.decode import spill
+
+    wanted = np.arange(7 * 6, dtype=np.uint16).reshape(7, 2, 3)
+    for limit in (1000, 10):
+        monkeypatch.setattr(spill, "IN_MEMORY", limit)
+        rows = spill.Rows((2, 3), np.uint16)
+        rows.append(wanted[0])
+        rows.append(wanted[1:])
+        assert (rows.array() == wanted).all()
+    assert not spill.Rows((2, 3), np.uint16).array().size

@@ -211,7 +211,7 @@ def test_jumps_of_the_alignment_are_listed(result: ScoreResult, tmp_path: Path) 
     assert page.classes("rect").count("unshown") == 1  # the head of the reference
 
 
-def test_repeats_and_unmatched_frames_are_told_apart(result: ScoreResult) -> None:
+def test_freezes_repeats_and_unmatched_frames_are_told_apart(result: ScoreResult) -> None:
     found = result.plan.alignment
     assert found is not None
     index = found.reference_index.copy()
@@ -219,7 +219,11 @@ def test_repeats_and_unmatched_frames_are_told_apart(result: ScoreResult) -> Non
     index[30:34] = -1
     listed = list(events(replace(found, reference_index=index)))
     assert [(e.kind, e.frame_index, e.frames) for e in listed] == [
-        ("repeat", 5, 3), ("drop", 8, 3), ("drop", 17, 3), ("none", 30, 4), ("drop", 34, 4),
+        ("freeze", 5, 3), ("drop", 17, 3), ("none", 30, 4), ("drop", 34, 4),
+    ]  # fmt: skip
+    index[8:] -= 2  # the picture stands for three frames and then goes on one frame further: two lost for good
+    assert [(e.kind, e.frame_index, e.frames) for e in events(replace(found, reference_index=index))][:2] == [
+        ("repeat", 5, 3), ("drop", 8, 1),
     ]  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def score(
     files = VideoFile.of(_name(distorted), raw), VideoFile.of(_name(reference), raw_reference)
     plan = plan_pair(*files, align=align, scale_to=scale_to, max_pixels=max_pixels)
     aligned = time.perf_counter()
-    result = _run(plan, chosen, where, max_pixels, progress, outside)
+    result = score_plan(plan, chosen, where, max_pixels, progress, outside)
     if shots is None:
         shots, said = find_shots(files[0], detect_shots, where, max_pixels)
         result.notes += said
@@ -127,7 +127,7 @@ def _name(path: PathName) -> str:
     return str(Path(path).expanduser())
 
 
-def _run(
+def score_plan(
     plan: PairPlan,
     chosen: Chosen,
     device: torch.device,
@@ -135,6 +135,7 @@ def _run(
     progress: Progress | None,
     outside: LibvmafBackend | None,
 ) -> ScoreResult:
+    """Scores what a plan says, whoever made it: the pairs of its alignment within its crops. Raises as `score`."""
     if outside is not None:
         return _run_outside(plan, chosen, max_pixels, progress, outside)
     runners = [Runner(_set_up(cls, device)) for cls in chosen.analyzers]
