@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream as AvVideoStream
 
 from mediaml.decode.clock import FrameClock, Stamp
-from mediaml.decode.coded import export_coding
+from mediaml.decode.coded import export_coding, quantiser_reader
 from mediaml.decode.lanes import Lane, PictureMaker, Shown
 from mediaml.decode.problems import Problem
 from mediaml.decode.report import DecodeReport
@@ -48,6 +49,7 @@ class Decoder:
         self._context.thread_type = "NONE"  # type: ignore[assignment]
         self._seen: tuple[int, int] | None = None
         self._coding = coding
+        self._quantiser = quantiser_reader(info.codec, self._context.extradata) if coding else None
         if coding:
             export_coding(self._context)
 
@@ -58,7 +60,8 @@ class Decoder:
     def decode(self, packet: av.Packet) -> Sequence[av.VideoFrame]:
         """Frames that `packet` completes, in display order."""
         if self._coding:
-            packet.opaque = (packet.size,)  # a new object each: PyAV keeps by identity, and equal numbers may be one
+            quantiser = math.nan if self._quantiser is None else self._quantiser.quantiser(bytes(packet))
+            packet.opaque = float(packet.size), quantiser  # a new object each: PyAV keeps by identity
         try:
             return self._checked(self._context.decode(packet))
         except FFmpegError as error:
