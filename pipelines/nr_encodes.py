@@ -22,6 +22,7 @@ from mediaml.errors import InvalidValue
 from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.mediaml_nr import MediamlNr, Prediction
 from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_statistics import fragments, statistics
 from mediaml.spec import Need, View
 
@@ -47,6 +48,7 @@ class Encode:
     scale: float  # the source's height over its own
     pixels: int
     coded: Bitstream  # of the pictures looked at
+    changed: Tensor  # (3, 2): how much they differ from those before
     key_bytes: float
     other_bytes: float
     interval: int
@@ -71,8 +73,9 @@ class Encode:
         return 12
 
     def facts(self, frames: float = STREAM_FRAMES) -> Tensor:
-        """(3, 10) of the pictures looked at."""
-        return facts_vector(self.codec, self.pixels, self.stream_bits_per_pixel(frames), self.coded, len(LOOKED_AT))
+        """(3, 12) of the pictures looked at."""
+        bits = self.stream_bits_per_pixel(frames)
+        return facts_vector(self.codec, self.pixels, bits, self.coded, len(LOOKED_AT), self.changed)
 
     def pictures(self) -> Planes:
         """(3, 1, H, W): the pictures looked at, decoded again."""
@@ -91,25 +94,27 @@ def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
     known = load_file(kept) if kept.is_file() else {}
     fresh = [p for p in paths if p.stem not in known]
     for path in fresh:
-        known[path.stem], known[f"{path.stem}.coded"] = _measured(path)
+        known[path.stem], known[f"{path.stem}.coded"], known[f"{path.stem}.changed"] = _measured(path)
     if fresh:
         save_file(known, kept)
-    encodes = [_described(p, known[f"{p.stem}.coded"]) for p in paths]
+    encodes = [_described(p, known[f"{p.stem}.coded"], known[f"{p.stem}.changed"]) for p in paths]
     return encodes, [known[p.stem].float() for p in paths]
 
 
 @torch.inference_mode()
-def _measured(path: Path) -> tuple[Tensor, Tensor]:
-    """(3, 12, 524) half: the statistics of the fragments of the pictures looked at; (4, 12): facts of all pictures."""
-    planes, facts = _decoded(path)
+def _measured(path: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """(3, 12, 524) half: the statistics of the fragments of the pictures looked at; (4, 12): facts of all pictures;
+    (3, 2): how much those looked at differ from the ones before."""
+    planes, previous, facts = _decoded(path)
     luma, chroma = fragments(planes, "limited")
     found = statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2])
-    return found.half(), facts
+    return found.half(), facts, changes(previous, planes.y, 8)
 
 
-def _decoded(path: Path) -> tuple[Planes, Tensor]:
-    """The pictures looked at (3, 1, H, W), and the bitstream's facts (4, N) of all, as analyzers get them."""
-    need = Need(View.planes(), bitstream=True)
+def _decoded(path: Path) -> tuple[Planes, Tensor, Tensor]:
+    """The pictures looked at and the luma before each (3, 1, H, W), and the bitstream's facts (4, N) of all, as analyzers
+    get them."""
+    need = Need(View.planes(), bitstream=True, previous=True)
     found: list[FrameBatch] = []
     with tempfile.NamedTemporaryFile(suffix=".mkv") as file, np.load(path) as kept:
         Path(file.name).write_bytes(kept["encode"].tobytes())
@@ -119,7 +124,8 @@ def _decoded(path: Path) -> tuple[Planes, Tensor]:
     at = list(LOOKED_AT)
     y, u, v = (torch.cat([_plane(batch, name) for batch in found])[at] for name in "yuv")
     facts = torch.stack([torch.cat([getattr(b.bitstream, name).float() for b in found]) for name in _FACTS])
-    return Planes(y, u, v, 8), facts
+    previous = torch.cat([b.previous for b in found if b.previous is not None])[at]
+    return Planes(y, u, v, 8), previous, facts
 
 
 def _plane(batch: FrameBatch, name: str) -> Tensor:
@@ -128,8 +134,8 @@ def _plane(batch: FrameBatch, name: str) -> Tensor:
     return plane
 
 
-def _described(path: Path, facts: Tensor) -> Encode:
-    """One file of nr_data.py with the facts (4, N) of its pictures."""
+def _described(path: Path, facts: Tensor, changed: Tensor) -> Encode:
+    """One file of nr_data.py with the facts (4, N) of its pictures and the changes (3, 2) of those looked at."""
     with np.load(path) as file:
         about: dict[str, Any] = json.loads(str(file["facts"]))
     at = list(LOOKED_AT)
@@ -149,6 +155,7 @@ def _described(path: Path, facts: Tensor) -> Encode:
         scale=about["source_height"] / about["height"],
         pixels=about["height"] * about["width"],
         coded=coded,
+        changed=changed,
         key_bytes=float(size[first].nanmean()),
         other_bytes=float(size[~first].nanmean()),
         interval=about["interval"],

@@ -27,10 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mediaml.nets.mediaml_nr import COMPONENTS, FACTS, Calibration, MediamlNr, Prediction, save
+from mediaml.nets.mediaml_nr import COMPONENTS, FACTS, Calibration, MediamlNr, Prediction, save, size_of
 from pipelines.nr_encodes import Encode, predictions, read_all
 
 SOURCES, PER_SOURCE = 16, 6  # of one step
+FLOOR = 2e-3  # of the largest component's variance: smaller ones are not made as large
 COVERAGE = 0.95
 NOISE = 0.3  # on the components of a picture, in their standard deviations
 _LENGTHS = np.geomspace(12, 250, 4)  # frames between key frames, which the clips are too short to show
@@ -40,18 +41,20 @@ _QUANTISER = torch.tensor([i in (0, 1, 8) for i in range(FACTS)])  # the facts t
 class Examples:
     """All encodes of a part as tensors: what one step draws from."""
 
-    def __init__(self, net: MediamlNr, encodes: Sequence[Encode], found: Sequence[Tensor], device: torch.device) -> None:
+    def __init__(
+        self, net: MediamlNr, encodes: Sequence[Encode], found: Sequence[Tensor], device: torch.device
+    ) -> None:
         with torch.no_grad():
             self.looks = torch.stack([net.look(f) for f in found]).to(device)  # (E, 3, 160)
         facts = [torch.stack([e.facts(n) for n in _LENGTHS]) for e in encodes]
-        self.facts = torch.stack(facts).to(device)  # (E, 4, 3, 10)
+        self.facts = torch.stack(facts).to(device)  # (E, 4, 3, 12)
         self.vmaf = torch.stack([e.vmaf[:2] for e in encodes]).to(device)  # (E, 2, 3)
         self.scale = torch.tensor([[e.scale, 1.0] for e in encodes]).to(device)  # (E, 2)
         names = sorted({e.group for e in encodes})
         self.groups = [torch.tensor([i for i, e in enumerate(encodes) if e.group == name]) for name in names]
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, ...]:
-        """(looks (B, 160), facts (B, 10), scale (B,), VMAF (B,), source (B,)) of one step."""
+        """(looks (B, 160), facts (B, 12), scale (B,), VMAF (B,), source (B,)) of one step."""
         sources = torch.randperm(len(self.groups), generator=rng)[:SOURCES]
         picks = [
             self.groups[s][torch.randint(len(self.groups[s]), (PER_SOURCE,), generator=rng)] for s in sources.tolist()
@@ -64,6 +67,7 @@ class Examples:
         luck = torch.rand(many, 3, generator=rng)
         facts[luck[:, 0] < 0.08] = math.nan
         facts[(luck[:, 0] < 0.16)[:, None] & _QUANTISER] = math.nan
+        facts[luck[:, 0] > 0.92, 10:] = math.nan  # the first picture of a file
         facts[luck[:, 1] < 0.3, 1] = math.nan  # the quantiser's spread, which HEVC and AV1 do not tell
         facts[luck[:, 2] < 0.5, 7] = math.nan  # a codec whose generation is not known
         return self.looks[encode, picture], facts, self.scale[encode, own], self.vmaf[encode, own, picture], source
@@ -78,10 +82,21 @@ def fit_projection(net: MediamlNr, found: Sequence[Tensor]) -> None:
     net.middle.copy_(pooled.mean(dim=0))
     values, vectors = torch.linalg.eigh(torch.cov((pooled - net.middle).T))
     values, vectors = values.flip(0)[:COMPONENTS], vectors.flip(1)[:, :COMPONENTS]
-    net.basis.copy_(vectors / values.clamp(min=FLOOR * float(values[0])).sqrt())
+    scale = values.clamp(min=FLOOR * float(values[0])).sqrt()
+    net.basis.copy_(vectors / scale)
+    net.kernel.stretch.copy_(scale / values.sqrt() * (values.sqrt() / values.sqrt().mean()).sqrt())
 
 
-FLOOR = 2e-3  # of the largest component's variance: smaller ones are not made as large
+def fit_kernel(net: MediamlNr, encodes: Sequence[Encode], found: Sequence[Tensor]) -> None:
+    """The kernel's points: each encode at the source's size, and at its own where that is another."""
+    rows = []
+    with torch.no_grad():
+        for encode, statistics in zip(encodes, found, strict=True):
+            look, facts = net.look(statistics).mean(dim=0), encode.facts().nanmean(dim=0)
+            for label in range(1 if encode.scale == 1.0 else 2):
+                size = size_of(torch.tensor([1.0 if label else encode.scale]))[0]
+                rows.append((look, facts, size, torch.tensor(encode.vmaf_clip[label])))
+        net.kernel.fit(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
 def loss_of(predicted: Prediction, vmaf: Tensor, source: Tensor) -> Tensor:
@@ -129,7 +144,9 @@ def train(
             spent = time.perf_counter() - began
             print(f"step {step}: loss {float(loss.detach()):.3f}, error {shown:.2f} points, {spent:.0f} s", flush=True)
     net.load_state_dict(mean.module.state_dict())
-    return net.cpu().eval()
+    net = net.cpu().eval()
+    fit_kernel(net, encodes, found)
+    return net
 
 
 def calibrate(net: MediamlNr, encodes: list[Encode], found: list[Tensor]) -> Calibration:

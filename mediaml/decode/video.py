@@ -134,6 +134,7 @@ class VideoPath:
         self._report = report
         self._emit = emit
         self._held: tuple[av.VideoFrame, Stamp] | None = None
+        self._before: av.VideoFrame | None = None
         self._count = 0
         self._info = info
         self._approximated = False
@@ -154,7 +155,7 @@ class VideoPath:
             stamp = self._held[1]
             end = stamp.pts_seconds + stamp.duration_seconds
             self._show_held(end)
-            self._held = None
+            self._held = self._before = None
         self.flush()
         return end
 
@@ -175,7 +176,7 @@ class VideoPath:
             self._approximated = True
             message = f"matrix {source.colour.matrix} is not supported; RGB views use {source.sws_matrix.name}"
             self._report.problems.add(Problem(self._info.index, start, "colour_approximated", message))
-        shown = Shown(frame, start, end, index, source)
+        shown = Shown(frame, start, end, index, source, self._before)
         for lane in lanes:
             self._report.frames_delivered += 1
             for batch in lane.take(shown, self._pictures):
@@ -190,4 +191,5 @@ class VideoPath:
     def _show_held(self, end: float) -> None:
         assert self._held is not None
         self.show(*self._held, end, self._count)
+        self._before = self._held[0]
         self._count += 1
