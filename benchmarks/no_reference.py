@@ -33,7 +33,7 @@ from pipelines.nr_encodes import Encode, predictions, read_all
 
 Floats = NDArray[np.float64]
 BOOTSTRAPS = 400
-HANDCRAFTED_EVERY = 4  # BRISQUE and NIQE look at every so manieth test encode: they cost the most by far
+HANDCRAFTED_EVERY = 10  # BRISQUE and NIQE look at every so manieth test encode: they cost the most by far
 
 
 def bits_features(encode: Encode) -> list[float]:
@@ -105,7 +105,7 @@ def fit_simple(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str, Flo
 def fit_handcrafted(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str, Floats]:
     """name -> predictions on the test encodes, from pixels alone."""
     found = {}
-    some = list(train)[:: max(1, len(train) // 200)]  # enough for a curve of four parameters
+    some = list(train)[:: max(1, len(train) // 60)]  # enough for a curve of four parameters
     for name, make in (("BRISQUE", Brisque), ("NIQE", Niqe), ("NIQE (V-BLIINDS)", NiqeVbliinds)):
         try:
             check_weights([make])
