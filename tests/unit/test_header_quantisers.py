@@ -10,13 +10,13 @@ import av
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
-from mediaml.engine.upscale_encoder import keeping_priority
 
 from mediaml.decode.coded import quantiser_reader
 from mediaml.decode.header_bits import HeaderBits, bits_to_tell
 from mediaml.decode.plan import make_plan
 from mediaml.decode.probe import probe
 from mediaml.decode.stream import MediaStream
+from mediaml.engine.upscale.encoder import keeping_priority
 from mediaml.frames import FrameBatch
 from mediaml.spec import Need, View
 from tests.clips import make_clip
