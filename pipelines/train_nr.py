@@ -4,10 +4,10 @@ the weights.
     python -m pipelines.train_nr DATA -o weights/mediaml_nr.safetensors                     # encodes made before by nr_data
     python -m pipelines.train_nr DATA -o net.safetensors --make --shared ../shared/data     # makes them first
 
-The committed weights: as they stand. On a GPU add `--device cuda`. Regression (Huber) on VMAF of
-the picture, at the source's size or at the encode's own, plus a ranking loss between encodes of one source, plus the
-likelihood of the error for the spread. Facts of the bitstream are left out at random, all or the quantiser alone, so that
-the network works without them.
+The committed weights: weights/cards/mediaml_nr.md. On a GPU add `--device cuda`. The perceptrons: regression (Huber) on
+VMAF of the picture, at the source's size or at the encode's own, plus a ranking loss between encodes of one source, plus the
+likelihood of the error for the spread; facts of the bitstream are left out at random, all or the quantiser alone, so that
+they work without them. The kernel regression: in closed form, over the encodes.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="the weights to be written")
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     settings = parser.parse_args()
