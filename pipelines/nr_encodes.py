@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mediaml.decode.plan import make_plan
+from mediaml.decode.probe import probe
+from mediaml.decode.stream import MediaStream
 from mediaml.errors import InvalidValue
-from mediaml.frames import Bitstream, Planes
+from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.mediaml_nr import MediamlNr, Prediction
 from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_statistics import fragments, statistics
-from pipelines.nr_data import LOOKED_AT
+from mediaml.spec import Need, View
 
-_CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
+LOOKED_AT = (3, 7, 10)
+LABELS = ("vmaf", "vmaf_own_size", "vmaf_of_input")
 STREAM_FRAMES = 100  # a stream's key frame interval where the encode's own says nothing: its clip is shorter
+_CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
+_FACTS = ("packet_bytes", "picture_type", "qp", "qp_deviation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encode:
-    """One encode: three of its pictures, facts of all, and the VMAF of all, at the source's size and at its own."""
+    """One encode: facts of its pictures, and the VMAF of all, at the source's size, at its own, and at its own against
+    what went into the encoder."""
 
-    name: str
+    path: Path
     group: str
     part: str
     encoder: str
@@ -36,23 +46,23 @@ class Encode:
     spoil: str
     whole: bool
     scale: float  # the source's height over its own
-    planes: Planes  # (3, 1, H, W)
-    coded: Bitstream  # of the three pictures
+    pixels: int
+    coded: Bitstream  # of the pictures looked at
+    changed: Tensor  # (3, 2): how much they differ from those before
     key_bytes: float
     other_bytes: float
     interval: int
-    vmaf: Tensor  # (2, 3): at the source's size, at its own; of the three pictures
-    vmaf_clip: tuple[float, float]  # the same two over the clip
+    vmaf: Tensor  # (3, 3): the labels of the pictures looked at
+    vmaf_clip: tuple[float, float, float]  # the same labels over the clip
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
     @property
     def codec(self) -> str:
         """FFmpeg's name."""
         return _CODEC_NAMES[self.encoder]
-
-    @property
-    def pixels(self) -> int:
-        height, width = self.planes.size
-        return height * width
 
     def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
         """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
@@ -63,30 +73,79 @@ class Encode:
         return 12
 
     def facts(self, frames: float = STREAM_FRAMES) -> Tensor:
-        """(3, 10) of the pictures looked at."""
-        return facts_vector(self.codec, self.pixels, self.stream_bits_per_pixel(frames), self.coded, len(LOOKED_AT))
+        """(3, 12) of the pictures looked at."""
+        bits = self.stream_bits_per_pixel(frames)
+        return facts_vector(self.codec, self.pixels, bits, self.coded, len(LOOKED_AT), self.changed)
 
-    def picture(self, index: int) -> Planes:
-        y, u, v = (p[index : index + 1] for p in (self.planes.y, self.planes.u, self.planes.v) if p is not None)
-        return Planes(y, u, v, 8)
+    def pictures(self) -> Planes:
+        """(3, 1, H, W): the pictures looked at, decoded again."""
+        return _decoded(self.path)[0]
 
 
-def read(path: Path) -> Encode:
-    """One file of nr_data.py."""
-    with np.load(path) as file:
-        about = json.loads(str(file["facts"]))
-        y, u, v = (torch.from_numpy(file[n])[:, None] for n in ("y", "u", "v"))
+def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
+    """All encodes of a part, by name, and the statistics (3, 12, 524) of the pictures looked at of each.
+
+    What was measured once is kept in a file beside them. Raises InvalidValue where there are none.
+    """
+    paths = sorted(data.glob(f"{part}-*.npz"))
+    if not paths:
+        raise InvalidValue(f"{data} holds no encodes of the part {part!r}; run: python -m pipelines.nr_data {data}")
+    kept = data / f"measured-{part}.safetensors"
+    known = load_file(kept) if kept.is_file() else {}
+    fresh = [p for p in paths if p.stem not in known]
+    for path in fresh:
+        known[path.stem], known[f"{path.stem}.coded"], known[f"{path.stem}.changed"] = _measured(path)
+    if fresh:
+        save_file(known, kept)
+    encodes = [_described(p, known[f"{p.stem}.coded"], known[f"{p.stem}.changed"]) for p in paths]
+    return encodes, [known[p.stem].float() for p in paths]
+
+
+@torch.inference_mode()
+def _measured(path: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """(3, 12, 524) half: the statistics of the fragments of the pictures looked at; (4, 12): facts of all pictures;
+    (3, 2): how much those looked at differ from the ones before."""
+    planes, previous, facts = _decoded(path)
+    luma, chroma = fragments(planes, "limited")
+    found = statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2])
+    return found.half(), facts, changes(previous, planes.y, 8)
+
+
+def _decoded(path: Path) -> tuple[Planes, Tensor, Tensor]:
+    """The pictures looked at and the luma before each (3, 1, H, W), and the bitstream's facts (4, N) of all, as analyzers
+    get them."""
+    need = Need(View.planes(), bitstream=True, previous=True)
+    found: list[FrameBatch] = []
+    with tempfile.NamedTemporaryFile(suffix=".mkv") as file, np.load(path) as kept:
+        Path(file.name).write_bytes(kept["encode"].tobytes())
+        media = probe(Path(file.name))
+        with MediaStream(Path(file.name), media, make_plan(media, [need])) as stream:
+            found += [b for b in (delivery.batch for delivery in stream) if isinstance(b, FrameBatch)]
     at = list(LOOKED_AT)
-    sizes, types = np.array(about["packet_bytes"]), np.array(about["picture_type"])
-    columns = {
-        n: torch.tensor([about[n][i] for i in at], dtype=torch.float32) for n in ("packet_bytes", "qp", "qp_deviation")
-    }
-    coded = Bitstream(picture_type=torch.tensor(types[at], dtype=torch.uint8), **columns)
-    labels = torch.tensor([[about[n][i] for i in at] for n in ("vmaf", "vmaf_own_size")])
-    means = float(np.mean(about["vmaf"][1:])), float(np.mean(about["vmaf_own_size"][1:]))
-    first = types == 1 if about["interval"] < len(sizes) else np.arange(len(sizes)) == 0
+    y, u, v = (torch.cat([_plane(batch, name) for batch in found])[at] for name in "yuv")
+    facts = torch.stack([torch.cat([getattr(b.bitstream, name).float() for b in found]) for name in _FACTS])
+    previous = torch.cat([b.previous for b in found if b.previous is not None])[at]
+    return Planes(y, u, v, 8), previous, facts
+
+
+def _plane(batch: FrameBatch, name: str) -> Tensor:
+    plane = getattr(batch.planes, name)
+    assert plane is not None
+    return plane
+
+
+def _described(path: Path, facts: Tensor, changed: Tensor) -> Encode:
+    """One file of nr_data.py with the facts (4, N) of its pictures and the changes (3, 2) of those looked at."""
+    with np.load(path) as file:
+        about: dict[str, Any] = json.loads(str(file["facts"]))
+    at = list(LOOKED_AT)
+    size, kind, qp, deviation = facts
+    coded = Bitstream(size[at], kind[at].to(torch.uint8), qp[at], deviation[at])
+    labels = torch.tensor([about[name] for name in LABELS]).clamp(0, 100)
+    first = kind == 1 if about["interval"] < len(size) else torch.arange(len(size)) == 0
+    clip = labels[:, 1:].mean(dim=1).tolist()
     return Encode(
-        name=path.stem,
+        path=path,
         group=about["group"],
         part=about["part"],
         encoder=about["codec"],
@@ -94,37 +153,15 @@ def read(path: Path) -> Encode:
         spoil=about["spoil"],
         whole=about["whole"],
         scale=about["source_height"] / about["height"],
-        planes=Planes(y, u, v, 8),
+        pixels=about["height"] * about["width"],
         coded=coded,
-        key_bytes=float(np.nanmean(sizes[first])),
-        other_bytes=float(np.nanmean(sizes[~first])),
+        changed=changed,
+        key_bytes=float(size[first].nanmean()),
+        other_bytes=float(size[~first].nanmean()),
         interval=about["interval"],
-        vmaf=labels.clamp(0, 100),
-        vmaf_clip=(min(means[0], 100.0), min(means[1], 100.0)),
+        vmaf=labels[:, at],
+        vmaf_clip=(clip[0], clip[1], clip[2]),
     )
-
-
-def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
-    """All encodes of a part, by name, and what `measured` gives for each, kept in a file beside them.
-
-    Raises InvalidValue where there are none.
-    """
-    encodes = [read(p) for p in sorted(data.glob(f"{part}-*.npz"))]
-    if not encodes:
-        raise InvalidValue(f"{data} holds no encodes of the part {part!r}; run: python -m pipelines.nr_data {data}")
-    kept = data / f"measured-{part}.safetensors"
-    known = load_file(kept) if kept.is_file() else {}
-    fresh = {e.name: measured(e) for e in encodes if e.name not in known}
-    if fresh:
-        save_file(known | fresh, kept)
-    return encodes, [(fresh if e.name in fresh else known)[e.name] for e in encodes]
-
-
-@torch.inference_mode()
-def measured(encode: Encode) -> Tensor:
-    """(3, 12, 524): the statistics of the fragments of the pictures looked at."""
-    luma, chroma = fragments(encode.planes, "limited")
-    return statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2]).clone()
 
 
 @torch.inference_mode()

@@ -86,6 +86,7 @@ class Shown:
     end_seconds: float
     index: int
     source: Source
+    before: av.VideoFrame | None = None  # the frame shown before it, where every frame is decoded
     made: dict[View, tuple[Any, int]] = field(default_factory=dict)
 
     def picture(self, view: View, pictures: PictureMaker) -> tuple[Any, int]:
@@ -93,6 +94,17 @@ class Shown:
         if found is None:
             found = self.made[view] = pictures.make(view, self.frame, self.source)
         return found
+
+    def luma_before(self, own: Any, pictures: PictureMaker) -> Tensor:
+        """(H, W) of the frame before it, a copy; `own`, its own luma, where there is none of its size and format."""
+        before = self.before
+        if before is not None and _form(before) == _form(self.frame):
+            own = pictures.make(View.luma(), before, self.source)[0][0]
+        return torch.from_numpy(np.array(own)) if isinstance(own, np.ndarray) else own.clone()
+
+
+def _form(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 def _room(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
@@ -114,6 +126,7 @@ class Batch(ABC):
         self.colour = colour
         self.facts: list[tuple[float, float, int, bool]] = []
         self.coded: list[Coded] | None = [] if coding else None
+        self.previous: list[Tensor] = []  # luma of the pictures before, where the need asked for it
 
     @abstractmethod
     def put(self, n: int, arrays: Any) -> None:
@@ -145,6 +158,7 @@ class Batch(ABC):
             views=views,
             make_view=make_view if view.space == "planes" else None,
             bitstream=None if self.coded is None else bitstream(self.coded),
+            previous=torch.stack(self.previous)[:, None] if self.previous else None,
         )
 
 
@@ -175,6 +189,8 @@ class Lane:
     def __init__(self, need: Need, slack_seconds: float, stream: VideoStream) -> None:
         if not isinstance(need.view, View):
             raise TypeError(f"{need} is not a video need")
+        if need.previous and need.view.space == "rgb":
+            raise TypeError(f"{need}: pictures before come with native planes or luma, not with RGB")
         self.need = need
         self.view = need.view
         self.instants = Instants(need.fps, slack_seconds)
@@ -194,6 +210,8 @@ class Lane:
         if self._batch is None:
             self._batch, self._key = pictures.batch(arrays, depth, colour, coding=self.need.bitstream), key
         self._batch.add(arrays, shown)
+        if self.need.previous:
+            self._batch.previous.append(shown.luma_before(arrays[0], pictures))
         self.delivered += 1
         return done + self.flush() if len(self._batch.facts) == self._batch.capacity else done
 

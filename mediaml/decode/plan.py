@@ -225,10 +225,10 @@ def _choose(
         key_interval_seconds=video.key_frame_interval_seconds,
         sound=sound,
     )
-    dense = next((need for need in needs if need.fps is None), None)
+    dense = next((need for need in needs if need.fps is None or need.previous), None)
     alternatives = _alternatives(media, work, dense)
     if dense is not None:
-        return "sequential", f"{dense.view} wants every frame", alternatives
+        return "sequential", f"{dense.view} wants every frame{' decoded' if dense.previous else ''}", alternatives
     best = min((a for a in alternatives if a.cpu_seconds is not None), key=lambda a: a.cpu_seconds or 0.0)
     if best.mode == "sequential" or (best.cpu_seconds or 0.0) > ADVANTAGE * work.sequential:
         return "sequential", "no other mode is clearly cheaper", alternatives

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream as AvVideoStream
 
 from mediaml.decode.clock import FrameClock, Stamp
-from mediaml.decode.coded import export_coding
+from mediaml.decode.coded import export_coding, quantiser_reader
 from mediaml.decode.lanes import Lane, PictureMaker, Shown
 from mediaml.decode.problems import Problem
 from mediaml.decode.report import DecodeReport
@@ -48,6 +49,7 @@ class Decoder:
         self._context.thread_type = "NONE"  # type: ignore[assignment]
         self._seen: tuple[int, int] | None = None
         self._coding = coding
+        self._quantiser = quantiser_reader(info.codec, self._context.extradata) if coding else None
         if coding:
             export_coding(self._context)
 
@@ -58,7 +60,8 @@ class Decoder:
     def decode(self, packet: av.Packet) -> Sequence[av.VideoFrame]:
         """Frames that `packet` completes, in display order."""
         if self._coding:
-            packet.opaque = (packet.size,)  # a new object each: PyAV keeps by identity, and equal numbers may be one
+            quantiser = math.nan if self._quantiser is None else self._quantiser.quantiser(bytes(packet))
+            packet.opaque = float(packet.size), quantiser  # a new object each: PyAV keeps by identity
         try:
             return self._checked(self._context.decode(packet))
         except FFmpegError as error:
@@ -131,6 +134,7 @@ class VideoPath:
         self._report = report
         self._emit = emit
         self._held: tuple[av.VideoFrame, Stamp] | None = None
+        self._before: av.VideoFrame | None = None
         self._count = 0
         self._info = info
         self._approximated = False
@@ -151,7 +155,7 @@ class VideoPath:
             stamp = self._held[1]
             end = stamp.pts_seconds + stamp.duration_seconds
             self._show_held(end)
-            self._held = None
+            self._held = self._before = None
         self.flush()
         return end
 
@@ -172,7 +176,7 @@ class VideoPath:
             self._approximated = True
             message = f"matrix {source.colour.matrix} is not supported; RGB views use {source.sws_matrix.name}"
             self._report.problems.add(Problem(self._info.index, start, "colour_approximated", message))
-        shown = Shown(frame, start, end, index, source)
+        shown = Shown(frame, start, end, index, source, self._before)
         for lane in lanes:
             self._report.frames_delivered += 1
             for batch in lane.take(shown, self._pictures):
@@ -187,4 +191,5 @@ class VideoPath:
     def _show_held(self, end: float) -> None:
         assert self._held is not None
         self.show(*self._held, end, self._count)
+        self._before = self._held[0]
         self._count += 1

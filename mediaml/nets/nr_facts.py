@@ -17,12 +17,22 @@ _GENERATION = {
     "vp9": 0.8, "hevc": 1.0, "av1": 1.6, "vvc": 2.0,
 }  # fmt: skip
 _BITS_FLOOR = 1e-4  # bits a pixel, below which pictures are repetitions
+_CHANGE_FLOOR = 0.1  # 8-bit codes, below which pictures stand still
 
 
-def facts_vector(codec: str, pixels: int, stream_bits_per_pixel: float, coded: Bitstream | None, count: int) -> Tensor:
-    """(N, 10) float32 for `count` pictures of `pixels` px: the quantiser's log2 step, its spread over the blocks, log2
+def facts_vector(
+    codec: str,
+    pixels: int,
+    stream_bits_per_pixel: float,
+    coded: Bitstream | None,
+    count: int,
+    changed: Tensor | None = None,
+) -> Tensor:
+    """(N, 12) float32 for `count` pictures of `pixels` px: the quantiser's log2 step, its spread over the blocks, log2
     bits a pixel of the picture, whether it is an I, P or B picture, log2 bits a pixel of the stream, the codec's
-    generation, and the differences of log2 bits and log2 step that say how hard the content is. NaN: not known."""
+    generation, the differences of log2 bits and log2 step that say how hard the content is, and from `changed` (N, 2), the
+    mean differences from the picture before (nr_motion.py), log2 of the blurred one and of what blurring takes away. NaN:
+    not known."""
     unknown = torch.full((count,), math.nan)
     step = spread = own = unknown
     types = [unknown] * 3
@@ -36,7 +46,11 @@ def facts_vector(codec: str, pixels: int, stream_bits_per_pixel: float, coded: B
     stream = torch.where(torch.tensor(math.isnan(stream_bits_per_pixel)), math.nan, stream)
     generation = torch.full((count,), _GENERATION.get(codec, math.nan))
     scaled = [(step - 4) / 2, spread, (own + 4) / 3, *types, (stream + 4) / 3, generation]
-    return torch.stack([*scaled, (step + stream) / 4, (own - stream) / 4], dim=1)
+    motion = torch.full((2, count), math.nan)
+    if changed is not None:
+        blurred, plain = (changed.cpu().T + _CHANGE_FLOOR).log2()
+        motion = torch.stack([blurred / 2, plain - blurred])
+    return torch.stack([*scaled, (step + stream) / 4, (own - stream) / 4, *motion], dim=1)
 
 
 def bits_per_pixel(media: MediaInfo) -> float:

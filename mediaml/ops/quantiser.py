@@ -15,16 +15,17 @@ _VP9_KNOTS = (
 
 
 def log2_step(codec: str, qp: Tensor) -> Tensor:
-    """QP as FFmpeg exports it, any shape -> log2 of the step between reconstruction levels of an orthonormal transform of
-    8-bit samples, float32; NaN stays NaN, and codecs whose QP is not exported give NaN.
+    """QP as decode.coded gives it, any shape -> log2 of the step between reconstruction levels of an orthonormal transform of
+    8-bit samples, float32; NaN stays NaN, and codecs whose QP is not known give NaN.
 
-    H.264: 2^((QP - 4) / 6) (Rec. ITU-T H.264, 8.5.9); VP9: an eighth of the AC step; MPEG-1, 2 and 4 part 2: twice
+    H.264 and HEVC: 2^((QP - 4) / 6) (Rec. ITU-T H.264, 8.5.9; H.265, 8.6.4.2); VP9 and AV1: an eighth of the AC step, which
+    both look up in one table (AV1 specification, 7.12.2, at 8 bits); MPEG-1, 2 and 4 part 2: twice
     quantiser_scale, which is what FFmpeg exports.
     """
     qp = qp.to(torch.float32)
-    if codec == "h264":
+    if codec in ("h264", "hevc"):
         return (qp - 4) / 6
-    if codec == "vp9":
+    if codec in ("vp9", "av1"):
         knots = torch.tensor(_VP9_KNOTS, dtype=torch.float32, device=qp.device)
         at = torch.bucketize(qp.clamp(0, 254.999), knots[:, 0].contiguous(), right=True).clamp(1, len(knots) - 1)
         (x0, y0), (x1, y1) = knots[at - 1].unbind(-1), knots[at].unbind(-1)

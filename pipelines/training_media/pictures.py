@@ -1,4 +1,4 @@
-"""Licensed pictures for training: Debian's wallpaper packages, fetched with the user's own apt settings.
+"""Licensed pictures for training out of Debian packages, fetched with the user's own apt settings.
 
 `pictures.toml` names each package (version, sha256, size) and each picture in it (sha256, licence, kind, split). Nothing of
 a package is installed or run: its `data.tar` is read and the named pictures are copied out.

@@ -25,6 +25,7 @@ from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge
 from mediaml.nets.mediaml_nr import FACTS, MediamlNr, interval
 from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, grid_corners, statistics
 from mediaml.ops.quantiser import log2_step
 from mediaml.spec import AudioView, Need, View
@@ -96,7 +97,9 @@ def test_steps_of_codecs_share_a_scale() -> None:
     vp9 = log2_step("vp9", torch.tensor([0.0, 1.0, 95.0, 255.0]))
     assert vp9.tolist() == pytest.approx([-1.0, 0.0, math.log2(102 / 8), math.log2(1828 / 8)], abs=1e-3)
     assert log2_step("mpeg2video", torch.tensor([8.0])).item() == 3.0
-    assert log2_step("hevc", torch.tensor([30.0])).isnan().all()
+    assert log2_step("hevc", torch.tensor([28.0])).tolist() == [4.0]
+    assert log2_step("av1", torch.tensor([95.0])).tolist() == log2_step("vp9", torch.tensor([95.0])).tolist()
+    assert log2_step("vvc", torch.tensor([30.0])).isnan().all()
 
 
 def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
@@ -107,6 +110,34 @@ def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
     )
     known = facts_vector("h264", 1000, 0.5, coded, 1)
     assert known[0, :7].tolist() == pytest.approx([0.0, 0.0, 4 / 3, 0, 1, 0, 1.0]) and known[0, 7] == 0
+    assert known[0, 10:].isnan().all()
+    moved = facts_vector("h264", 1000, 0.5, coded, 1, torch.tensor([[3.9, 15.9]]))
+    assert moved[0, 10:].tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_pictures_before_come_where_asked(clips: dict[str, Path]) -> None:
+    media = probe(clips["good"])
+    every, sparse = Need(View.luma()), Need(View.planes(), fps=2.0, previous=True)
+    with MediaStream(clips["good"], media, make_plan(media, [sparse])) as stream:
+        batch = next(iter(stream)).batch
+    with MediaStream(clips["good"], media, make_plan(media, [every])) as stream:
+        luma = torch.cat([d.batch.view(View.luma()) for d in stream if isinstance(d.batch, FrameBatch)])
+    assert isinstance(batch, FrameBatch) and batch.previous is not None and batch.planes is not None
+    assert batch.frame_index.tolist() == [0, 10, 20, 30]
+    assert torch.equal(batch.planes.y, luma[::10])
+    assert torch.equal(batch.previous, luma[[0, 9, 19, 29]])  # the first stands in for itself
+
+
+def test_changes_tell_motion_from_noise() -> None:
+    rng = torch.Generator().manual_seed(0)
+    still = torch.full((1, 1, 64, 64), 100, dtype=torch.uint8)
+    noisy = (still + torch.randint(-9, 10, still.shape, generator=rng)).to(torch.uint8)
+    brighter = still + 20
+    for depth, scale in ((8, 1), (10, 4)):
+        before, moved, grain = (t.to(torch.int32) * scale for t in (still, brighter, noisy))
+        assert changes(before, moved, depth)[0].tolist() == pytest.approx([20.0, 20.0], rel=1e-3)
+        blurred, plain = changes(before, grain, depth)[0].tolist()
+        assert plain > 2 * blurred
 
 
 @pytest.mark.parametrize(("height", "width"), [(1080, 1920), (97, 131), (1, 1)])

@@ -15,6 +15,7 @@ from mediaml.frames import FrameBatch, Planes
 from mediaml.media import MediaInfo
 from mediaml.nets.mediaml_nr import MAX_SCALE, interval, load
 from mediaml.nets.nr_facts import bits_per_pixel, facts_vector
+from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_statistics import fragments, statistics
 from mediaml.spec import Column, Need, Spec, Table, View
 
@@ -27,8 +28,8 @@ def _column(name: str, description: str, table: Table = Table.FRAMES, *, nullabl
 
 
 class MediamlNrQuality(FrameAnalyzer):
-    """Looks at one picture a second: twelve fragments of 96x96 px at native size, and what the bitstream says (quantiser,
-    bits, picture types, codec), where the decoder exports it.
+    """Looks at one picture a second: twelve fragments of 96x96 px at native size, how much it differs from the picture
+    before, and what the bitstream says (quantiser, bits, picture types, codec), where it can be read.
 
     `nr_quality` is the VMAF (v0.6.1) to be expected against the unspoiled source at the file's own size;
     `nr_quality_1080` against a source of 1080 lines with this file scaled up to it (null above 1080 lines, where the two
@@ -39,7 +40,7 @@ class MediamlNrQuality(FrameAnalyzer):
 
     spec = Spec(
         name="mediaml_nr",
-        version=1,
+        version=2,
         summary="predicted VMAF without a reference, with its 95 % interval",
         outputs=(
             _column("nr_quality", "predicted VMAF at the file's own size"),
@@ -53,7 +54,7 @@ class MediamlNrQuality(FrameAnalyzer):
             _column("nr_quality_mean_high", "upper end of its 95 % interval", Table.FILES, nullable=True),
             _column("nr_quality_1080_mean", "mean of nr_quality_1080", Table.FILES, nullable=True),
         ),
-        need=Need(View.planes(), fps=1.0, bitstream=True),
+        need=Need(View.planes(), fps=1.0, bitstream=True, previous=True),
         weights=("mediaml_nr",),
         groups=("quality", "quality_nr"),
         default=False,
@@ -76,7 +77,9 @@ class MediamlNrQuality(FrameAnalyzer):
         planes = batch.planes
         assert planes is not None
         height, width = planes.size
-        facts = facts_vector(self._codec, height * width, self._stream_bits, batch.bitstream, len(batch))
+        facts = facts_vector(
+            self._codec, height * width, self._stream_bits, batch.bitstream, len(batch), _changed(batch, planes)
+        )
         facts = facts.to(batch.device)
         looks = torch.cat([self._look(one, batch.colour.range) for one in _pictures(planes)])
         own = self._net.judge(looks, facts, torch.ones(len(batch), device=batch.device))
@@ -119,6 +122,15 @@ def _pictures(planes: Planes) -> Iterator[Planes]:
         y, u, v = (None if p is None else p[i : i + 1] for p in (planes.y, planes.u, planes.v))
         assert y is not None
         yield Planes(y, u, v, planes.bit_depth)
+
+
+def _changed(batch: FrameBatch, planes: Planes) -> Tensor | None:
+    """(N, 2) of `changes`; NaN for the first picture of a file, which has none before it."""
+    if batch.previous is None:
+        return None
+    found = changes(batch.previous.to(batch.device), planes.y, planes.bit_depth).cpu()
+    found[batch.frame_index.cpu() == 0] = math.nan
+    return found
 
 
 def _number(value: Tensor) -> float | None:

@@ -1,0 +1,120 @@
+"""Quantisers read from HEVC and AV1 headers, against FFmpeg's own parser of them (the bitstream filter trace_headers)."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.bitstream import BitStreamFilterContext
+
+from mediaml.decode.coded import quantiser_reader
+from mediaml.decode.header_bits import HeaderBits, bits_to_tell
+from mediaml.decode.plan import make_plan
+from mediaml.decode.probe import probe
+from mediaml.decode.stream import MediaStream
+from mediaml.engine.upscale.encoder import keeping_priority
+from mediaml.frames import FrameBatch
+from mediaml.spec import Need, View
+from tests.clips import make_clip
+
+_OPTIONS = {
+    "plain.mkv": ("libx265", {"x265-params": "crf=30:log-level=none:weightp=1:weightb=1"}),
+    "annexb.ts": ("libx265", {"x265-params": "crf=24:log-level=none:slices=2:no-sao=1:ref=1:bframes=3"}),
+    "tools.mp4": ("libx265", {"x265-params": "crf=38:log-level=none:bframes=8:scaling-list=default:repeat-headers=1"}),
+    "av1.mkv": ("libsvtav1", {"crf": "40", "preset": "10", "svtav1-params": "lp=1"}),
+    "tiles.mp4": ("libsvtav1", {"crf": "20", "preset": "8", "svtav1-params": "lp=1:tile-columns=1:pred-struct=1"}),
+}
+
+
+def _picture(index: int) -> np.ndarray:
+    """(144, 256, 3): a texture that moves and grows darker, so that references are weighted."""
+    wide = np.random.default_rng(0).integers(0, 256, (24, 64, 3)).repeat(8, 0).repeat(8, 1)
+    return (wide[:144, 3 * index : 3 * index + 256] * (1 - index / 40)).astype(np.uint8)
+
+
+def _made(path: Path) -> Path:
+    encoder, options = _OPTIONS[path.name]
+    if encoder not in av.codecs_available:
+        pytest.skip(f"this build of FFmpeg lacks {encoder}")
+    with keeping_priority():
+        return make_clip(path, _picture, 16, codec=encoder, options=options)
+
+
+def _traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, bytes | None, list[tuple[bytes, int]]]:
+    """(codec, extradata, [(packet, its picture's quantiser)]) as FFmpeg tells them."""
+    found, start = [], 26
+    monkeypatch.setattr("logging.lastResort", None)
+    av.logging.set_level(av.logging.INFO)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            with av.logging.Capture() as told:
+                trace = BitStreamFilterContext("trace_headers", stream)
+            for packet in container.demux(stream):
+                content = bytes(packet)
+                if content:
+                    with av.logging.Capture() as lines:
+                        trace.filter(packet)
+                    told = [*told, *lines]
+                    sets = re.findall(r"init_qp_minus26 .*= (-?\d+)", "".join(line[2] for line in told))
+                    start = 26 + int(sets[-1]) if sets else start
+                    text = "".join(line[2] for line in lines)
+                    delta = re.search(r"slice_qp_delta .*= (-?\d+)", text)
+                    base = re.findall(r"base_q_idx .*= (\d+)", text)
+                    found.append((content, start + int(delta[1]) if delta else int(base[-1]) if base else -1))
+            return stream.codec_context.codec.canonical_name, stream.codec_context.extradata, found
+    finally:
+        av.logging.set_level(None)
+
+
+@pytest.mark.parametrize("name", _OPTIONS)
+def test_equal_to_ffmpegs_parser(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _made(tmp_path / name)
+    codec, extradata, packets = _traced(path, monkeypatch)
+    reader = quantiser_reader(codec, extradata)
+    assert reader is not None
+    told = [(reader.quantiser(content), expected) for content, expected in packets]
+    assert len(told) == 16
+    assert len({q for q, _ in told}) > 1
+    assert all(q == expected for q, expected in told if expected >= 0)  # a frame shown again has no quantiser there
+    assert all(math.isfinite(q) for q, _ in told)
+
+
+@pytest.mark.parametrize("name", ["plain.mkv", "av1.mkv"])
+def test_analyzers_get_it_with_the_right_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _made(tmp_path / name)
+    _, _, packets = _traced(path, monkeypatch)
+    sizes = {float(len(content)): float(expected) for content, expected in packets if expected >= 0}
+    media, need = probe(path), Need(View.planes(), bitstream=True)
+    found = []
+    with MediaStream(path, media, make_plan(media, [need])) as stream:
+        for delivery in stream:
+            assert isinstance(delivery.batch, FrameBatch)
+            assert delivery.batch.bitstream is not None
+            coded = delivery.batch.bitstream
+            found += list(zip(coded.packet_bytes.tolist(), coded.qp.tolist(), strict=True))
+    assert len(found) == 16
+    assert {size: qp for size, qp in found if size in sizes} == sizes
+
+
+def test_headers_that_cannot_be_followed_are_not_known() -> None:
+    for codec in ("hevc", "av1"):
+        for extradata in (None, b"", b"\x01" * 40, b"\x81\x00\x0c\x00\x0a\x0b"):
+            reader = quantiser_reader(codec, extradata)
+            assert reader is not None
+            for packet in (b"", b"\0\0\1\x02\x01\xff\xff", b"\x32\x05\x10\0\0\0\0", bytes(range(256)), b"\xff" * 50):
+                assert math.isnan(reader.quantiser(packet))
+    assert quantiser_reader("h264", b"") is None
+
+
+def test_bits() -> None:
+    bits = HeaderBits(bytes([0b10100011, 0b00110000]))  # 1 010 00110 011
+    assert (bits.u(1), bits.ue(), bits.ue(), bits.se()) == (1, 1, 5, -1)
+    with pytest.raises(EOFError):
+        bits.u(99)
+    assert [bits_to_tell(n) for n in (0, 1, 2, 3, 8, 9)] == [0, 0, 1, 2, 3, 4]
+    assert [HeaderBits(bytes([b])).ns(5) for b in (0b00000000, 0b10000000, 0b11000000, 0b11100000)] == [0, 2, 3, 4]
