@@ -92,8 +92,8 @@ def of_packages(ref: Planes, dist: Planes) -> dict[str, dict[str, float]]:
             if convention != "wang2004":
                 found.setdefault(convention, {})[names[metric]] = fps(lambda peer=peer: peer(x, y), 1, runs=1)
         if "vmaf_torch" not in missing():
-            two = [Planes(*(t[:2] for t in p)) for p in (ref, dist)]
-            found["vmaf-torch"] = {"VMAF v0.6.1": fps(lambda: vmaf_torch(*two, 8), 2, runs=1)}
+            two = [Planes(p.y[:2], p.u[:2], p.v[:2]) for p in (ref, dist)]
+            found["vmaf-torch"] = {"VMAF v0.6.1": fps(lambda: vmaf_torch(two[0], two[1], 8), 2, runs=1)}
     return found
 
 
