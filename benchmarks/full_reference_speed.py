@@ -106,7 +106,12 @@ def show_speed(clip: Path) -> None:
         theirs = of_libvmaf(ref, dist, Path(folder) / "log.json", FRAMES)
     work = ours(*pair)
     work["PSNR (y)"] = lambda: metrics.psnr(pair[0].y, pair[1].y)
-    mine = {name: fps(w, FRAMES) for name, w in work.items()}
+    mine = {}
+    for name, w in work.items():
+        mine[name] = fps(w, FRAMES)
+        print(f"({name}: {mine[name]:.2f}; libvmaf {theirs.get(name, float('nan')):.2f})", flush=True)
+    all_four = fps(lambda: together(*pair), FRAMES)
+    print(f"(v0.6.1, NEG, PSNR and SSIM together: {all_four:.2f})", flush=True)
     columns = {"mediaml": mine, "libvmaf": theirs, **of_packages(*pair)}
     names = list(dict.fromkeys(n for c in columns.values() for n in c))
     load = os.getloadavg()[0]
@@ -114,7 +119,6 @@ def show_speed(clip: Path) -> None:
     print("| metric | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
     for name in names:
         print(f"| {name} | " + " | ".join(f"{c[name]:.2f}" if name in c else "-" for c in columns.values()) + " |")
-    all_four = fps(lambda: together(*pair), FRAMES)
     print(
         f"\nv0.6.1, NEG, PSNR and SSIM together: {all_four:.2f} fps, {mine['VMAF v0.6.1'] / all_four:.2f} times v0.6.1 alone"
     )
