@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,6 +105,6 @@ def vmaf_torch(ref: Planes, dist: Planes, bit_depth: int) -> Tensor:
         return module.predict(adm, module.compute_motion2(x), vif).flatten().double()
 
 
-def _vmaf_torch() -> torch.nn.Module:
+def _vmaf_torch() -> Any:
     sys.modules.setdefault("yuvio", types.ModuleType("yuvio"))  # which only its file reader needs
     return importlib.import_module("vmaf_torch").VMAF(clip_score=True)

@@ -107,11 +107,14 @@ def test_libvmaf_says_the_same_of_every_model(shared_data: Path, models: Path, t
     pytest.importorskip("imageio_ffmpeg")
     files = {p.stem: p for p in sorted(models.rglob("*.json")) if "_b_" not in p.stem}
     assert len(files) >= 15
-    to_and_fro = [0, 1, 2, 1, 0]
-    ref, dist = (tuple(t[to_and_fro] for t in p) for p in src01_planes(shared_data))
-    if depth == 8:
-        ref, dist = (tuple((t.to(torch.int32) >> 2).to(torch.uint8) for t in p) for p in (ref, dist))
-    expected = Oracle(tmp_path).libvmaf((*ref,), (*dist,), depth, "420", [], list(files))
+    shift = 10 - depth
+    pair = []
+    for y, u, v in src01_planes(shared_data):
+        there_and_back = ((t.to(torch.int32) >> shift)[[0, 1, 2, 1, 0]] for t in (y, u, v))
+        y, u, v = (t.to(torch.uint8 if depth == 8 else torch.uint16) for t in there_and_back)
+        pair.append((y, u, v))
+    ref, dist = pair
+    expected = Oracle(tmp_path).libvmaf(ref, dist, depth, "420", [], list(files))
     for name, path in files.items():
         found = vmaf(ref[0], dist[0], model=path, bit_depth=depth, chroma=((ref[1], ref[2]), (dist[1], dist[2])))
         apart = (found - expected[name]).abs().max().item()
