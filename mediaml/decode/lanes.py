@@ -22,7 +22,7 @@ from mediaml.frames import Colour, FrameBatch, Planes
 from mediaml.media import VideoStream
 from mediaml.spec import Need, View
 
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 16 << 20
 BATCH_FRAMES = 32
 SMALL_PICTURE_BYTES = 32 << 10
 SMALL_BATCH_FRAMES = 128
@@ -31,7 +31,7 @@ Arrays = tuple[NDArray, ...]  # one (H, W, 3) for rgb; one or three (h, w) plane
 
 
 def batch_capacity(frame_bytes: int) -> int:
-    """Frames in one batch: at most 32 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
+    """Frames in one batch: at most 16 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
     frames = SMALL_BATCH_FRAMES if frame_bytes <= SMALL_PICTURE_BYTES else BATCH_FRAMES
     return max(1, min(frames, BATCH_BYTES // max(1, frame_bytes)))
 
