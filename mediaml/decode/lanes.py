@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import av
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
