@@ -29,8 +29,11 @@ test: $(STAMP) ## the whole test suite
 check: $(STAMP) ## ruff, pyright, import-linter
 	scripts/check
 
-bench: $(STAMP) ## the benchmarks, side by side with peers; results are printed (tens of minutes)
-	for subject in decode analyze audio full_reference alignment asof cold_start kill fuzz codecs detectors; do $(BIN)/python -m benchmarks.$$subject || exit 1; done
+BENCH := decode analyze memory audio full_reference asof cold_start kill fuzz codecs detectors shots embedding duplicates \
+	vector_index retrieval tags keyframes objects burned_in_text audio_detectors audio_events audio_spans gpu
+bench: $(STAMP) ## the benchmarks, side by side with peers; results are printed (hours on two cores; BENCH="decode gpu" takes some)
+	failed=; for subject in $(BENCH); do $(BIN)/python -m benchmarks.$$subject || failed="$$failed $$subject"; done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 clean:
 	rm -rf demo

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.packet import Packet
 
 SCENE_SECONDS = 12
@@ -47,7 +48,7 @@ def _scenes(path: Path, fps: int) -> Path:
     return path
 
 
-def _packets(container: av.container.InputContainer) -> tuple[list[list[bytes]], list[bytes]]:
+def _packets(container: InputContainer) -> tuple[list[list[bytes]], list[bytes]]:
     """([scene][frame], [sound frame]) as coded."""
     scenes: list[list[bytes]] = []
     sound: list[bytes] = []

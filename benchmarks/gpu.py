@@ -47,7 +47,7 @@ def model() -> torch.nn.Module:
     import open_clip
 
     torch.manual_seed(0)
-    net = open_clip.create_model("ViT-B-32", pretrained=None).visual
+    net: torch.nn.Module = open_clip.create_model("ViT-B-32", pretrained=None).visual  # type: ignore[assignment]
     return net.to(CUDA).eval().to(torch.bfloat16)
 
 

@@ -1,5 +1,6 @@
 """Flat memory: a film of three hours with the default set, and many small files, with resident memory and handles watched.
 
+    OMP_NUM_THREADS=1 python -m benchmarks.memory                     # a short look: two minutes of film, 300 files
     OMP_NUM_THREADS=1 python -m benchmarks.memory --film              # 3 h of 1080p at 2 frames/s: 21,600 frames, long
     OMP_NUM_THREADS=1 python -m benchmarks.memory --film --minutes 5  # the same, shorter
     OMP_NUM_THREADS=1 python -m benchmarks.memory --files 10000       # ten thousand stills and clips, one worker
@@ -168,6 +169,8 @@ def main() -> None:
     parser.add_argument("--analyzers", default="", help="comma-separated; the default set if empty")
     parser.add_argument("--csv", type=Path, help="keep every sample there")
     given = parser.parse_args()
+    if not given.film and not given.files:  # a short look at both
+        given.film, given.minutes, given.files = True, 2, 300
     chosen = ["-a", given.analyzers] if given.analyzers else []
     place = Path(tempfile.mkdtemp(prefix="mediaml-memory-"))
     try:

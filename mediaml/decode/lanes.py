@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,22 +17,22 @@ from mediaml.decode.colour import FrameTraits, Source, source_of, traits
 from mediaml.decode.device_views import DeviceViews
 from mediaml.decode.instants import Instants
 from mediaml.decode.planes import PlaneReader
+from mediaml.decode.rooms import Rooms
 from mediaml.decode.views import ViewMaker
 from mediaml.frames import Colour, FrameBatch, Planes
 from mediaml.media import VideoStream
 from mediaml.spec import Need, View
 
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 16 << 20
 BATCH_FRAMES = 32
 SMALL_PICTURE_BYTES = 32 << 10
 SMALL_BATCH_FRAMES = 128
-MAPPED_BYTES = 2 << 20
 
 Arrays = tuple[NDArray, ...]  # one (H, W, 3) for rgb; one or three (h, w) planes
 
 
 def batch_capacity(frame_bytes: int) -> int:
-    """Frames in one batch: at most 32 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
+    """Frames in one batch: at most 16 MiB (but one frame always), and 32 frames, or 128 of very small pictures."""
     frames = SMALL_BATCH_FRAMES if frame_bytes <= SMALL_PICTURE_BYTES else BATCH_FRAMES
     return max(1, min(frames, BATCH_BYTES // max(1, frame_bytes)))
 
@@ -55,6 +54,7 @@ class Pictures:
         self._makers: dict[View, ViewMaker] = {}
         self._traits: FrameTraits | None = None
         self._source: Source | None = None
+        self._rooms = Rooms()
 
     def source(self, frame: av.VideoFrame) -> Source:
         seen = traits(frame)
@@ -74,7 +74,7 @@ class Pictures:
 
     def batch(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> Batch:
         """Room for a batch of pictures like these."""
-        return HostBatch(arrays, depth, colour, coding=coding)
+        return HostBatch(arrays, depth, colour, self._rooms, coding=coding)
 
 
 @dataclass(slots=True)
@@ -105,16 +105,6 @@ class Shown:
 
 def _form(frame: av.VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
-
-
-def _room(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """Memory for one plane of a batch. Large ones are pages of their own, given back whole when the batch is dropped: from
-    the heap, where the decoder's and the analyzers' threads allocate in turn, they leave gaps that grow with the film."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    if size < MAPPED_BYTES:
-        return np.empty(shape, dtype)
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 class Batch(ABC):
@@ -165,9 +155,9 @@ class Batch(ABC):
 class HostBatch(Batch):
     """In main memory."""
 
-    def __init__(self, arrays: Arrays, depth: int, colour: Colour, *, coding: bool) -> None:
+    def __init__(self, arrays: Arrays, depth: int, colour: Colour, rooms: Rooms, *, coding: bool) -> None:
         super().__init__(batch_capacity(sum(a.nbytes for a in arrays)), depth, colour, coding=coding)
-        self.room = [_room((self.capacity, *a.shape), a.dtype) for a in arrays]
+        self.room = [rooms.take((self.capacity, *a.shape), a.dtype) for a in arrays]
 
     def put(self, n: int, arrays: Arrays) -> None:
         for room, array in zip(self.room, arrays, strict=True):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -133,11 +134,13 @@ class ViewMaker:
 
     def _scale(self, frame: av.VideoFrame, source: Source, size: tuple[int, int]) -> NDArray:
         deep = self._tone is not None
+        # Scaling to planes runs vector code, to packed RGB it does not; without scaling it is the other way round.
+        packed = deep or size == (frame.width, frame.height)
         out = self._scaler.reformat(
             frame,
             width=size[0] + self._spare,
             height=size[1],
-            format="rgb48le" if deep else "rgb24",
+            format="rgb48le" if deep else "rgb24" if packed else "gbrp",
             src_colorspace=source.sws_matrix,
             dst_colorspace=source.sws_matrix,
             src_color_range=source.sws_range,
@@ -145,8 +148,10 @@ class ViewMaker:
             interpolation=self._flags,
             threads=1,
         )
-        pixels = plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], out.width, 3)
-        return pixels[:, : size[0]]
+        if packed:
+            return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], out.width, 3)[:, : size[0]]
+        green, blue, red = (plane_array(out, i, 8)[:, : size[0]] for i in range(3))
+        return cv2.merge((red, green, blue))
 
     def _crop_first(
         self, frame: av.VideoFrame, source: Source, planned: Geometry

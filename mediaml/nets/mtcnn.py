@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import nms
 
 from mediaml.errors import InvalidValue
+from mediaml.nets.suppression import nms
 
 THRESHOLDS = (0.6, 0.7, 0.7)
 """Least probability of a face that passes each network."""

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import batched_nms
 
 from mediaml.errors import WeightsCorrupt
 from mediaml.nets.dnn_net import DnnNet
+from mediaml.nets.suppression import batched_nms
 
 SIDE = 416
 STRIDES = (8, 16, 32)
@@ -80,5 +80,5 @@ class Yolox:
         half = np.exp(raw[cells, 2:4]) * self._strides[cells] / 2
         boxes = np.concatenate([middle - half, middle + half], 1) / scale
         boxes = np.clip(boxes, 0, np.array([*size, *size], np.float32))
-        kept = batched_nms(*(torch.from_numpy(a) for a in (boxes, scores, kinds)), iou_threshold=_OVERLAP).numpy()
+        kept = batched_nms(*(torch.from_numpy(a) for a in (boxes, scores, kinds)), _OVERLAP).numpy()
         return Objects(boxes[kept].astype(np.float32), scores[kept], kinds[kept])
