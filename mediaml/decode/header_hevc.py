@@ -181,7 +181,7 @@ def _read_sps(bits: HeaderBits) -> tuple[int, _Sps]:
         bits.skip(88 * profile + 8 * level)
     number, chroma_format = bits.ue(), bits.ue()
     separate = chroma_format == 3 and bits.flag()
-    bits.ue(), bits.ue()
+    _skip_ue(bits, 2)
     if bits.flag():
         _skip_ue(bits, 4)
     _skip_ue(bits, 2)
@@ -218,7 +218,7 @@ def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
     bits.skip(2)
     if bits.flag():
         bits.ue()
-    bits.se(), bits.se()
+    _skip_ue(bits, 2)
     bits.skip(1)
     weighted_p, weighted_b = bits.flag(), bits.flag()
     bits.skip(1)
@@ -233,7 +233,7 @@ def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
     if bits.flag():
         bits.skip(1)
         if not bits.flag():
-            bits.se(), bits.se()
+            _skip_ue(bits, 2)
     if bits.flag():
         _skip_scaling_lists(bits)
     return number, _Pps(sps, output_flag, extra_bits, cabac_init, refs, qp, (weighted_b, weighted_p), bits.flag())
