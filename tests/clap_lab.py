@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-WORDS = "dog barking rain falls on a roof church bell rings".split()
+WORDS = ["dog", "barking", "rain", "falls", "on", "a", "roof", "church", "bell", "rings"]
 
 
 def tiny(folder: Path, *, fused: bool = False, seed: int = 0) -> Any:
@@ -22,7 +22,12 @@ def tiny(folder: Path, *, fused: bool = False, seed: int = 0) -> Any:
     text |= {"intermediate_size": 37, "max_position_embeddings": 32, "pad_token_id": 1}
     audio = {"num_mel_bins": 16, "spec_size": 64, "patch_size": 4, "patch_stride": [4, 4], "window_size": 4}
     audio |= {"hidden_size": 32, "patch_embeds_hidden_size": 16, "depths": [1, 1], "num_attention_heads": [2, 2]}
-    audio |= {"num_hidden_layers": 2, "enable_fusion": fused, "aff_block_r": 2, "fusion_type": "aff_2d" if fused else None}
+    audio |= {
+        "num_hidden_layers": 2,
+        "enable_fusion": fused,
+        "aff_block_r": 2,
+        "fusion_type": "aff_2d" if fused else None,
+    }
     torch.manual_seed(seed)
     model = ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=24)).eval()
     model.save_pretrained(str(folder))

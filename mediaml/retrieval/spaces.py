@@ -150,5 +150,6 @@ def _lacking(lake: Lake, known: Sequence[Space], query: Query) -> str:
     return (
         f"{lake.path} has no space that words can search (it has {has}); run: mediaml embed MEDIA --out LAKE --model "
         "open_clip:ViT-B-32/laion2b_s34b_b79k (after: mediaml weights pull clip-vit-b-32), or, without such a model: mediaml "
-        "embed MEDIA --out LAKE (the label space; it knows objects only)"
+        "embed MEDIA --out LAKE (the label space; it knows objects only); for sound: mediaml embed MEDIA --out LAKE --model "
+        "clap:@FOLDER (a CLAP model of your own)"
     )

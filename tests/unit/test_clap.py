@@ -28,9 +28,7 @@ def test_log_mels_and_vectors_are_transformers_own(tmp_path: Path, fused: bool, 
 
     model = clap_lab.tiny(tmp_path, fused=fused)
     samples = noise(seconds, RATE, 1)
-    theirs = ClapFeatureExtractor.from_pretrained(str(tmp_path))(
-        samples[0], sampling_rate=RATE, return_tensors="pt"
-    )
+    theirs = ClapFeatureExtractor.from_pretrained(str(tmp_path))(samples[0], sampling_rate=RATE, return_tensors="pt")
     mel = LogMel(front_end(tmp_path))(torch.from_numpy(samples))
     torch.testing.assert_close(mel, theirs["input_features"].float(), atol=5e-3, rtol=0)  # dB
     with torch.inference_mode():

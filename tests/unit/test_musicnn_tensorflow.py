@@ -1,7 +1,7 @@
 """musicnn here against the package's own graph in TensorFlow, where both are importable.
 
-    pip install --target FOLDER tensorflow-cpu && pip install --no-deps --target FOLDER musicnn==0.1.0
-    PYTHONPATH=FOLDER python -m pytest tests/unit/test_musicnn_tensorflow.py
+pip install --target FOLDER tensorflow-cpu && pip install --no-deps --target FOLDER musicnn==0.1.0
+PYTHONPATH=FOLDER python -m pytest tests/unit/test_musicnn_tensorflow.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from mediaml.nets.musicnn import BANDS, FRAMES, Musicnn, MusicLogMel
+from mediaml.nets.musicnn import BANDS, FRAMES, MusicLogMel, Musicnn
 from tests.audio_blocks import noise
 
 RATE, SAMPLES = 16000, 186 * 256 + 512
@@ -64,6 +64,5 @@ def test_tags_and_embeddings_are_those_of_the_packages_graph() -> None:
     with torch.inference_mode():
         scores, vectors = net(log_mel)
     theirs, hidden = graph(folder)(log_mel.numpy())
-    print(f"tags {np.abs(scores.numpy() - theirs).max():.1e}, vectors {np.abs(vectors.numpy() - hidden).max():.1e}")
     np.testing.assert_allclose(scores.numpy(), theirs, atol=1e-5)
     np.testing.assert_allclose(vectors.numpy(), hidden, atol=1e-4, rtol=1e-4)

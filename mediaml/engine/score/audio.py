@@ -98,7 +98,8 @@ def score_audio(distorted: Path, reference: Path, metrics: Sequence[str] | None 
     None for all that are installed, less those of `BY_NAME_ONLY`.
 
     Raises UnknownName; NoStreams where a file has no sound; ContentDiffers where the two do not hold the same sound at any
-    offset up to 60 s; LimitExceeded above four hours (one for `visqol_audio`); UsageError where a metric was named whose package is absent.
+    offset up to 60 s; LimitExceeded above four hours (one for `visqol_audio`); UsageError where a metric was named whose
+    package is absent.
     """
     wanted = tuple(metrics or (m for m in METRICS if m not in BY_NAME_ONLY))
     for name in wanted:
@@ -168,9 +169,7 @@ _VALUE: dict[str, Callable[[NDArray, NDArray], float | None]] = {
 }
 
 
-def _sound(
-    path: Path, rate: int = RATE, longest: float = LONGEST_SECONDS
-) -> tuple[NDArray[np.float32], float | None]:
+def _sound(path: Path, rate: int = RATE, longest: float = LONGEST_SECONDS) -> tuple[NDArray[np.float32], float | None]:
     """(mono at `rate` with gaps as silence, integrated loudness) of the main audio stream, in one decode."""
     media = probe(path)
     stream = media.main_audio
