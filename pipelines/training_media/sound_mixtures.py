@@ -43,16 +43,19 @@ class Levels:
     over_other: tuple[float, float] = (10.0, 10.0)
 
 
-def material(part: Part, seed: int, *, excerpts: int = 2, utterances: int = 80, sounds: int = 80) -> Material:
-    """The recordings of a part, fetched where they are absent: up to `excerpts` of 12 s a piece of music, from its middle,
-    and up to that many utterances a speaker (1.5 to 12 s) and sounds (0.3 to 40 s) a package.
+def material(
+    part: Part, seed: int, *, pieces: int = 50, excerpts: int = 2, utterances: int = 80, sounds: int = 80
+) -> Material:
+    """The recordings of a part, fetched where they are absent: up to that many pieces of
+    music a package and excerpts (12 s, from its middle) a piece, utterances a speaker (1.5 to 12 s), sounds (0.3 to 40 s).
     """
     rng = np.random.default_rng(seed)
     found = Material([], [], [])
     for source in fetch(listed(part)):
         files = source.files()
         if source.role == "music":
-            for path in files:
+            some = rng.permutation(len(files))[:pieces].tolist() if len(files) > pieces else range(len(files))
+            for path in (files[i] for i in some):
                 length = duration(path)
                 starts = rng.uniform(0.1, 0.85, excerpts) * length if length > 2 * EXCERPT_SECONDS else []
                 found.music.extend(read(path, s, EXCERPT_SECONDS) for s in starts)

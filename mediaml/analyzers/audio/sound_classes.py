@@ -20,11 +20,11 @@ from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 STEP_SECONDS = 0.032  # one chunk of the voice detector
 _SILENT = 10 ** (-65 / 20)  # RMS of a step that holds neither voice nor music, whatever the networks say
-_SMOOTH = {"speech": 3, "singing": 31, "music": 15}  # steps that a mean runs over
+_SMOOTH = {"speech": 3, "singing": 31, "music": 9}  # steps that a mean runs over
 RULES = {
     "speech": Hysteresis(on=0.7, off=0.5, join=9, minimum=8),
     "singing": Hysteresis(on=0.55, off=0.4, join=16, minimum=31),
-    "music": Hysteresis(on=0.5, off=0.4, join=31, minimum=47),
+    "music": Hysteresis(on=0.6, off=0.5, join=31, minimum=47),
 }
 
 
@@ -33,7 +33,7 @@ class SoundClasses(RunAnalyzer):
 
     Speech is the mean of two networks' probabilities: Silero VAD (32 ms) and FireRedVAD's classes (10 ms); singing is the
     latter's alone; music is `mediaml_music` (0.16 s), which reads the latter's inner values and hears music under speech too.
-    All are brought to steps of 32 ms, averaged over 0.1 s (speech), 1 s (singing) or 0.5 s, and turned into spans with
+    All are brought to steps of 32 ms, averaged over 0.1 s (speech), 1 s (singing) or 0.3 s, and turned into spans with
     hysteresis: gaps below 0.3 / 0.5 / 1 s are closed, spans below 0.25 / 1 / 1.5 s dropped. A step below -65 dBFS RMS
     counts as nothing.
 
