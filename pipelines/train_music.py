@@ -122,8 +122,9 @@ def main() -> None:
     given = asked.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
-    sets = {}
-    for part, minutes, levels in (("train", given.minutes, LEVELS), ("tuning", 8, Levels())):
+    sets: dict[Part, list[tuple[Tensor, Tensor]]] = {}
+    wanted: list[tuple[Part, int, Levels]] = [("train", given.minutes, LEVELS), ("tuning", 8, Levels())]
+    for part, minutes, levels in wanted:
         kept = given.work / f"music_{part}_{minutes}.safetensors" if given.work else None
         if kept is not None and kept.is_file():
             sets[part] = stored(kept)

@@ -117,8 +117,8 @@ def score_audio(distorted: Path, reference: Path, metrics: Sequence[str] | None 
     result = AudioScore(distorted, reference, how, {}, {}, (level_b, level_a), left.size / RATE)
     pairs = {RATE: (left, right)}
     if set(wanted) & set(BY_NAME_ONLY):
-        full = [_sound(path, FULL_RATE, LONGEST_FULL_SECONDS)[0] for path in (reference, distorted)]
-        pairs[FULL_RATE] = aligned_copy(*full, FULL_RATE, how)[:2]
+        a, b = (_sound(path, FULL_RATE, LONGEST_FULL_SECONDS)[0] for path in (reference, distorted))
+        pairs[FULL_RATE] = aligned_copy(a, b, FULL_RATE, how)[:2]
     _measure(result, pairs, start, wanted, strict=metrics is not None)
     if how.inverted:
         result.notes.append("the polarity is inverted against the reference")
