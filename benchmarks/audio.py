@@ -35,6 +35,7 @@ from mediaml.analyzers.audio.silence import Silence
 from mediaml.analyzers.base import Analyzer, AudioAnalyzer, registry
 from mediaml.decode.audio import AudioPath
 from mediaml.decode.samples import RateConverter
+from mediaml.errors import WeightsAbsent
 from mediaml.frames import AudioBlock
 from mediaml.media import AudioStream
 from mediaml.spec import AudioView, Table
@@ -57,7 +58,7 @@ def blocks(samples: NDArray, rate: int, layout: str) -> list[AudioBlock]:
 def run(analyzer: AudioAnalyzer, given: Iterable[AudioBlock]) -> dict:
     for block in given:
         analyzer.update(block)
-    return {k: v[0] for k, v in analyzer.finish()[Table.FILES].items()}
+    return {k: v[0] for k, v in analyzer.finish().get(Table.FILES, {}).items()}
 
 
 def speed(seconds: float, work: Callable[[], object]) -> float:
@@ -177,7 +178,11 @@ def networks() -> None:
         print(f"dnsmos (a window of 9.01 s): {speed(9.01, lambda: dnsmos(talk[:WINDOW])):.0f}x")
         for name in ("sound_classes", "sound_events", "music_tags", "music_features"):
             analyzer = registry()[name]()
-            analyzer.setup(torch.device("cpu"))
+            try:
+                analyzer.setup(torch.device("cpu"))
+            except WeightsAbsent as absent:
+                print(f"{name}: {absent}")
+                continue
             given = blocks(talk[None].numpy(), 16000, "mono")
             print(f"{name}: {speed(10, lambda a=analyzer, g=given: played(a, g)):.0f}x")
 

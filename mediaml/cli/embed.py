@@ -18,7 +18,10 @@ def embed(
     paths: Annotated[list[Path], typer.Argument(help="Media files and directories.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The lake: a folder of Parquet tables, made if absent.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="lite0, open_clip:MODEL/TAG, open_clip:MODEL/@FILE or @FILE.")
+        str,
+        typer.Option(
+            "--model", "-m", help="lite0, open_clip:MODEL/TAG, open_clip:MODEL/@FILE, @FILE, or clap:@FOLDER (sound)."
+        ),
     ] = "lite0",
     precision: Annotated[
         str,
@@ -54,6 +57,8 @@ def embed(
         mediaml embed ~/movies -o lake/ --model open_clip:ViT-B-32/laion2b_s34b_b79k --precision bf16
 
         mediaml embed ~/movies -o lake/ --model open_clip:ViT-B-32/@my/checkpoint.safetensors
+
+        mediaml embed ~/sounds -o lake/ --model clap:@my/clap-htsat-unfused
     """
     from mediaml.cli.analyze import print_summary
     from mediaml.engine.analyze import discover, run_analysis

@@ -32,7 +32,10 @@ def search(
     top: Annotated[int, typer.Option("--top", "-n", help="Hits.")] = 20,
     where: Annotated[str | None, typer.Option(help="SQL condition over any column of any table.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="label_space, lite0 or open_clip:...; default: the best here.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="label_space, lite0, open_clip:... or clap:@FOLDER; default: the best here."
+        ),
     ] = None,
     template: Annotated[
         list[str] | None, typer.Option(help='Sentence for the words, "a photo of {}"; repeat it to average.')
@@ -47,7 +50,8 @@ def search(
     """Find shots by words, by a picture, or by another shot of the lake. Nothing of the lake's media is decoded.
 
     Words need a joint space: an open_clip model (`mediaml embed --model open_clip:...`), or the label space, which knows
-    objects only. A column in --where is looked for in the hit, then in media, files, shots, tags, spans, frames, streams.
+    objects only; for sound, a CLAP model of your own. A column in --where is looked for in the hit, then in media, files,
+    shots, tags, spans, frames, streams.
 
     Exit codes: 0 all well, 2 bad use.
 
@@ -60,6 +64,8 @@ def search(
         mediaml search lake/ --image still.jpg --csv > hits.csv
 
         mediaml search lake/ --text "solar panel"
+
+        mediaml search lake/ "dog barking" --model clap:@my/clap-htsat-unfused
     """
     from mediaml.retrieval.search import search as find
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -73,11 +74,19 @@ class AudioClasses(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(T, 80) log-mels of `KaldiFbank` -> (T, 3)."""
+        return self.classes(self.memory(features))
+
+    def classes(self, memory: Tensor) -> Tensor:
+        """(T, 128) -> (T, 3) probabilities."""
+        return self.exit(memory).sigmoid()
+
+    def memory(self, features: Tensor) -> Tensor:
+        """(T, 80) -> (T, 128): what the last layers judge by."""
         x = self.entry((features - self.mean) * self.scale)  # (T, 128)
         x = self.memories[0](x.T[None])[0].T
         for projection, memory in zip(self.projections, list(self.memories)[1:], strict=True):
             x = x + memory(projection(x).T[None])[0].T
-        return self.exit(x).sigmoid()
+        return x
 
 
 def _in_graph_order(net: AudioClasses) -> list[nn.Parameter]:
@@ -115,6 +124,24 @@ def _arrays(data: bytes, counts: list[int], path: Path) -> list[np.ndarray]:
     return found
 
 
+class ClassFrames(NamedTuple):
+    """Consecutive frames of 10 ms: probabilities (N, 3), memory (N, 128)."""
+
+    probabilities: Tensor
+    memory: Tensor
+
+    @classmethod
+    def none(cls) -> ClassFrames:
+        return cls(*(torch.zeros(0, n) for n in (len(CLASSES), _NARROW)))
+
+    def then(self, more: ClassFrames) -> ClassFrames:
+        return ClassFrames(*(torch.cat([a.to(b.device), b]) for a, b in zip(self, more, strict=True)))
+
+    def after(self, count: int) -> ClassFrames:
+        """Without the first `count`, in memory of their own."""
+        return ClassFrames(*(part[count:].clone() for part in self))
+
+
 class ClassProbabilities:
     """The network over consecutive samples of one run, exact wherever the blocks end: it waits for what lies ahead."""
 
@@ -124,19 +151,19 @@ class ClassProbabilities:
         self._features: Tensor | None = None
         self._done = 0  # features at the front whose values were given
 
-    def push(self, samples: Tensor) -> Tensor:
-        """(T,) at 16 kHz -> (N, 3): the frames that are complete with what lies ahead of them."""
+    def push(self, samples: Tensor) -> ClassFrames:
+        """(T,) at 16 kHz -> the frames that are complete with what lies ahead of them."""
         self._take(samples)
         assert self._features is not None
         ready = self._features.shape[0] - FUTURE_FRAMES
         if ready - self._done < self._window:
-            return samples.new_zeros(0, len(CLASSES))
+            return ClassFrames.none()
         return self._give(ready)
 
-    def flush(self) -> Tensor:
+    def flush(self) -> ClassFrames:
         """The remaining frames."""
         if self._features is None or self._features.shape[0] == self._done:
-            return torch.zeros(0, len(CLASSES))
+            return ClassFrames.none()
         return self._give(self._features.shape[0])
 
     def _take(self, samples: Tensor) -> None:
@@ -145,9 +172,10 @@ class ClassProbabilities:
         self._samples = joined[new.shape[0] * self._fbank.hop :].clone()
         self._features = new if self._features is None else torch.cat([self._features, new])
 
-    def _give(self, stop: int) -> Tensor:
+    def _give(self, stop: int) -> ClassFrames:
         assert self._features is not None
-        out = self._net(self._features)[self._done : stop]
+        memory = self._net.memory(self._features)[self._done : stop]
+        out = ClassFrames(self._net.classes(memory), memory)
         drop = max(0, stop - PAST_FRAMES)
         self._features = self._features[drop:].clone()
         self._done = stop - drop

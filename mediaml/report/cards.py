@@ -13,6 +13,8 @@ from mediaml.report.model import Catalogue, Curve, File, Metric, Span, Tag
 from mediaml.report.overview import headline_metrics
 from mediaml.report.text import brief, duration, first_sentence, unit
 from mediaml.report.timelines import is_preferred, rank
+from mediaml.report.waveform import NAME as WAVEFORM
+from mediaml.report.waveform import with_waveform
 
 SHOWN_SPANS = 60
 SHOWN_TAGS = 8  # of a vocabulary
@@ -87,7 +89,7 @@ def _card(file: File, number: int, headline: Sequence[Metric], shown: Sequence[M
 
 def _draw(card: Card) -> None:
     file = card.file
-    timed = [c for c in file.curves if len(c.times) > 1]
+    timed = with_waveform([c for c in file.curves if len(c.times) > 1])
     card.values = [
         (c.name, brief(float(c.mean[0])), unit(c.unit), c.description) for c in file.curves if len(c.times) == 1
     ]
@@ -104,7 +106,11 @@ def _draw(card: Card) -> None:
     card.bar = charts.shot_bar(file.shots, file.spans, start, end, marks)
     card.axis = charts.axis(start, end)
     for group in _grouped(timed):
-        main = is_preferred(group[0].name) or (not group[0].description and group[0].unit != "")
+        main = (
+            group[0].name == WAVEFORM
+            or is_preferred(group[0].name)
+            or (not group[0].description and group[0].unit != "")
+        )
         target = card.charts if main else card.more_charts
         target.append(_chart(group, start, end, marks))
     if not card.charts:

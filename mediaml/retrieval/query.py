@@ -14,7 +14,7 @@ from mediaml.derive.inputs import matrix
 from mediaml.derive.pooling import pool_shots
 from mediaml.engine.embedding import embed
 from mediaml.errors import InvalidValue, UnknownName, printable
-from mediaml.retrieval.spaces import Space, address_of
+from mediaml.retrieval.spaces import CLAP, Space, address_of
 from mediaml.retrieval.warm import media_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
@@ -36,6 +36,11 @@ def of_words(
     for template in templates:
         if "{}" not in template:
             raise InvalidValue(f"template {template!r} has no {{}} where the query goes, as in 'a photo of {{}}'")
+    if space.is_clap:
+        from mediaml.analyzers.embed.clap import text_tower as sound_text_tower
+
+        address = model if model is not None and model.startswith(CLAP) and "@" in model else None
+        return sound_text_tower(space.model, space.weights_sha256, address).texts([words], templates).numpy()[0]
     if space.is_open_clip:
         from mediaml.analyzers.embed.open_clip import text_tower
 
@@ -105,7 +110,7 @@ def _at(rows: list[dict], seconds: float | None, example: str) -> dict:
     end = max(r["end_seconds"] for r in rows)
     if seconds > end:
         raise InvalidValue(f"{printable(example)}: {seconds:g} s is beyond the end of the media at {end:.2f} s")
-    inside = [r for r in rows if r["scope"] == "shot" and r["start_seconds"] <= seconds < r["end_seconds"]]
+    inside = [r for r in rows if r["scope"] in ("shot", "window") and r["start_seconds"] <= seconds < r["end_seconds"]]
     if inside:
         return inside[0]
     near = [r for r in rows if r["scope"] != "file"] or [whole or rows[0]]

@@ -14,10 +14,11 @@ from mediaml.tables.reader import literal
 
 LITE0 = "embed_lite0"
 OPEN_CLIP = "open_clip:"
+CLAP = "clap:"  # joint spaces of sound and text
 Query = Literal["words", "picture", "example"]
 
 _SPACES = """
-SELECT model, weights_sha256, count(*) FILTER (scope IN ('shot', 'file')) AS pooled,
+SELECT model, weights_sha256, count(*) FILTER (scope IN ('shot', 'window', 'file')) AS pooled,
     count(DISTINCT media_id) AS media, any_value(media_id) AS one, max(computed_at) AS newest
 FROM embeddings GROUP BY model, weights_sha256 ORDER BY newest DESC, model
 """
@@ -30,7 +31,7 @@ class Space:
     model: str
     weights_sha256: str
     dimensions: int
-    pooled: int  # vectors of shots and files
+    pooled: int  # vectors of shots, windows of sound and files
     media: int
 
     @property
@@ -38,9 +39,13 @@ class Space:
         return self.model.startswith(OPEN_CLIP)
 
     @property
+    def is_clap(self) -> bool:
+        return self.model.startswith(CLAP)
+
+    @property
     def is_own(self) -> bool:
         """Whether its weights are a file of the user's own, which only `--model` can name."""
-        return self.is_open_clip and "/@" in self.model
+        return self.is_clap or (self.is_open_clip and "/@" in self.model)
 
     @property
     def is_lite0(self) -> bool:
@@ -49,7 +54,7 @@ class Space:
     def answers(self, query: Query) -> bool:
         """Whether such a query can be put to it: words need a text tower, pictures an image tower that is here."""
         if query == "words":
-            return self.is_open_clip or self.model == LABEL_SPACE
+            return self.is_open_clip or self.is_clap or self.model == LABEL_SPACE
         return query == "example" or self.is_open_clip or self.is_lite0
 
 
@@ -99,7 +104,7 @@ def _named(known: Sequence[Space], query: Query, model: str) -> Space:
     hits = [s for s in known if wanted in (s.model, s.model.split("@")[0])]
     if not hits:
         names = sorted({s.model for s in known})
-        if wanted.startswith(OPEN_CLIP) or wanted in (LITE0, LABEL_SPACE):
+        if wanted.startswith((OPEN_CLIP, CLAP)) or wanted in (LITE0, LABEL_SPACE):
             how = "mediaml derive LAKE" if wanted == LABEL_SPACE else f"mediaml embed MEDIA --out LAKE --model {model}"
             has = f"it has {', '.join(names)}" if names else "it has no vectors at all"
             raise InvalidValue(f"the lake has no vectors of the space {wanted}; {has}. To get it: {how}")
@@ -127,6 +132,10 @@ def _space_name(model: str) -> str:
         return LABEL_SPACE
     if model in ("lite0", LITE0):
         return LITE0
+    if model.startswith(CLAP + "@"):
+        from mediaml.analyzers.embed.clap import parse as parse_clap
+
+        return parse_clap(model).space
     if model.startswith((OPEN_CLIP, "@")):
         from mediaml.analyzers.embed.open_clip import parse
 
@@ -141,5 +150,6 @@ def _lacking(lake: Lake, known: Sequence[Space], query: Query) -> str:
     return (
         f"{lake.path} has no space that words can search (it has {has}); run: mediaml embed MEDIA --out LAKE --model "
         "open_clip:ViT-B-32/laion2b_s34b_b79k (after: mediaml weights pull clip-vit-b-32), or, without such a model: mediaml "
-        "embed MEDIA --out LAKE (the label space; it knows objects only)"
+        "embed MEDIA --out LAKE (the label space; it knows objects only); for sound: mediaml embed MEDIA --out LAKE --model "
+        "clap:@FOLDER (a CLAP model of your own)"
     )

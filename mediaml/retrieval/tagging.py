@@ -68,6 +68,10 @@ def tag(
 def _spaces(lake: Lake, vocabulary: Vocabulary, model: str | None, force: bool) -> list[Space]:
     if model is not None:
         chosen = choose(lake, "words", model)
+        if chosen.is_clap:
+            raise InvalidValue(
+                f"{chosen.model} holds sound, and vocabularies tag pictures; put words to it: mediaml search"
+            )
         if family(chosen) not in vocabulary.embedders and not force:
             raise InvalidValue(
                 f"vocabulary {vocabulary.id} is meaningful for {' and '.join(vocabulary.embedders)}, not for {chosen.model}; "

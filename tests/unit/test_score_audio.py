@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mediaml.engine.score.audio import score_audio
 from mediaml.errors import ContentDiffers, InvalidValue, UnknownName
 from mediaml.metrics.audio_alignment import align_audio, aligned_copy
-from mediaml.metrics.audio_quality import pesq, si_sdr, stoi
+from mediaml.metrics.audio_quality import pesq, si_sdr, stoi, visqol
 from tests.audio_blocks import noise, write_sound
 
 RATE = 16000
@@ -118,3 +118,23 @@ def test_command(tmp_path: Path) -> None:
         ],
     )
     assert run.exit_code == 3 and "offset +0.00 ms" in run.output and out.is_file()
+
+
+def test_visqol_is_its_packages_and_falls_with_noise(tmp_path: Path) -> None:
+    package = pytest.importorskip("visqol", reason="visqol-python is not installed: pip install 'mediaml[visqol]'")
+    clean = programme(3.0)
+    noisy = clean + noise(3.0, RATE, 1, 0.02)[0]
+    judge = package.VisqolApi()
+    judge.create(mode="speech", use_lattice_model=True)
+    wanted = judge.measure_from_arrays(clean.astype(np.float64), noisy.astype(np.float64), RATE).moslqo
+    found = visqol(clean, noisy, RATE, speech=True)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    same = visqol(clean, clean, RATE, speech=True)
+    assert same is not None and found is not None and same > found + 0.2
+    assert visqol(clean[:100], clean[:100], RATE, speech=True) is None
+    with pytest.raises(InvalidValue, match="48000"):
+        visqol(clean, clean, RATE, speech=False)
+    original = write_sound(tmp_path / "original.wav", clean[None], RATE)
+    dub = write_sound(tmp_path / "dub.wav", noisy[None], RATE)
+    result = score_audio(dub, original, ["visqol", "visqol_audio"])
+    assert 1 < result.pooled["visqol_audio"].mean < 4.8 and result.pooled["visqol"].mean < 4.5

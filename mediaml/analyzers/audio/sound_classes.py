@@ -1,4 +1,4 @@
-"""Spans of speech, singing and music: voice activity by Silero, classes by FireRedVAD, merged without flicker."""
+"""Spans of speech, singing and music: Silero, FireRedVAD and our own network for music, merged without flicker."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from torch import Tensor
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer, span_rows
 from mediaml.nets.audio_classes import CLASSES, AudioClasses, ClassProbabilities
+from mediaml.nets.mediaml_music import FIRST_CENTRE, MediamlMusic, MusicProbabilities
+from mediaml.nets.mediaml_music import STEP_SECONDS as MUSIC_STEP_SECONDS
 from mediaml.nets.silero_vad import CHUNK, SAMPLE_RATE, SileroVad, SpeechProbability
 from mediaml.ops.hysteresis import Hysteresis
 from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 STEP_SECONDS = 0.032  # one chunk of the voice detector
 _SILENT = 10 ** (-65 / 20)  # RMS of a step that holds neither voice nor music, whatever the networks say
-_SMOOTH = {"speech": 3, "singing": 31, "music": 31}  # steps that a mean runs over: music is what lasts
-_UNDER_SPEECH = 0.6  # speech masks music for the network: this share of its probability is added to that of music
+_SMOOTH = {"speech": 3, "singing": 31, "music": 9}  # steps that a mean runs over
 RULES = {
     "speech": Hysteresis(on=0.7, off=0.5, join=9, minimum=8),
     "singing": Hysteresis(on=0.55, off=0.4, join=16, minimum=31),
-    "music": Hysteresis(on=0.85, off=0.7, join=31, minimum=63),
+    "music": Hysteresis(on=0.6, off=0.5, join=31, minimum=47),
 }
 
 
 class SoundClasses(RunAnalyzer):
     """Where somebody speaks, somebody sings, or music plays; the three may overlap, and each may be absent.
 
-    Speech is the mean of two networks' probabilities: Silero VAD (32 ms) and FireRedVAD's classes (10 ms); singing and music
-    are the latter's alone. All are brought to steps of 32 ms, averaged over 0.1 s (speech) or 1 s, and turned into spans with
-    hysteresis: gaps below 0.3 / 0.5 / 1 s are closed, spans below 0.25 / 1 / 2 s dropped. Where somebody speaks, the bar for
-    music is lower. A step below -65 dBFS RMS counts as nothing.
+    Speech is the mean of two networks' probabilities: Silero VAD (32 ms) and FireRedVAD's classes (10 ms); singing is the
+    latter's alone; music is `mediaml_music` (0.16 s), which reads the latter's inner values and hears music under speech too.
+    All are brought to steps of 32 ms, averaged over 0.1 s (speech), 1 s (singing) or 0.3 s, and turned into spans with
+    hysteresis: gaps below 0.3 / 0.5 / 1 s are closed, spans below 0.25 / 1 / 1.5 s dropped. A step below -65 dBFS RMS
+    counts as nothing.
 
     kinds    "speech", "singing", "music"; severity 0 (they are no faults), confidence the mean probability
     series   speech_probability, singing_probability, music_probability: mean probability of each second, for curves
@@ -43,7 +45,7 @@ class SoundClasses(RunAnalyzer):
     piece_seconds = 1.024  # 32 chunks
     spec = Spec(
         name="sound_classes",
-        version=1,
+        version=2,
         summary="spans of speech, singing and music",
         outputs=tuple(
             Column(
@@ -54,10 +56,10 @@ class SoundClasses(RunAnalyzer):
         ),
         need=Need(AudioView(SAMPLE_RATE, "mono")),
         ordered=True,
-        weights=("silero_vad_16k_onnx", "firered_audio_classes"),
+        weights=("silero_vad_16k_onnx", "firered_audio_classes", "mediaml_music"),
         groups=("audio", "speech"),
         default=False,
-        cite="Silero VAD v6; Xu et al. 2026, FireRedVAD, arXiv:2603.10420",
+        cite="Silero VAD v6; Xu et al. 2026, FireRedVAD, arXiv:2603.10420; own network",
         cost_ms=12.0,
         kinds=CLASSES,
         series=tuple(f"{name}_probability" for name in CLASSES),
@@ -66,6 +68,7 @@ class SoundClasses(RunAnalyzer):
     def setup(self, device: torch.device) -> None:
         self._vad = SileroVad.from_file(weights.resolve("silero_vad_16k_onnx")).to(device)
         self._net = AudioClasses.from_file(weights.resolve("firered_audio_classes")).to(device)
+        self._music_net = MediamlMusic.from_file(weights.resolve("mediaml_music")).to(device)
 
     def reset(self) -> None:
         self._seconds = 0.0
@@ -74,27 +77,30 @@ class SoundClasses(RunAnalyzer):
     def begin_run(self) -> None:
         self._speech = SpeechProbability(self._vad)
         self._classes = ClassProbabilities(self._net)
+        self._playing = MusicProbabilities(self._music_net)
         self._voice: list[np.ndarray] = []  # (steps,)
         self._class: list[np.ndarray] = []  # (10 ms frames, 3) float16: an hour takes 2 MB
+        self._music: list[np.ndarray] = []  # (steps of 0.16 s,)
         self._loud: list[np.ndarray] = []  # (steps,) bool
 
     def add(self, piece: Tensor) -> None:
         samples = piece[0]
         self._voice.append(_host(self._speech.push(samples)))
-        self._class.append(_host(self._classes.push(samples)))
+        frames = self._classes.push(samples)
+        self._class.append(_host(frames.probabilities))
+        self._music.append(_host(self._playing.push(samples, frames)))
         whole = samples[: samples.shape[0] // CHUNK * CHUNK].reshape(-1, CHUNK)
         self._loud.append((whole.square().mean(dim=1).sqrt() > _SILENT).cpu().numpy())
 
     def end_run(self) -> None:
         self._voice.append(_host(self._speech.flush()))
-        self._class.append(_host(self._classes.flush()))
+        frames = self._classes.flush()
+        self._class.append(_host(frames.probabilities))
+        self._music.append(_host(self._playing.flush(frames)))
         self._seconds += self.run_samples / self.rate
         values = self._merged()
         for column, name in enumerate(CLASSES):
-            evidence = values[:, column]
-            if name == "music" and len(values):
-                evidence = evidence + _UNDER_SPEECH * _mean_over(values[:, 0], _SMOOTH[name]) * (evidence > 0)
-            smooth = _mean_over(evidence, _SMOOTH[name])
+            smooth = _mean_over(values[:, column], _SMOOTH[name])
             for start, stop in RULES[name].spans(smooth) if smooth.size else ():
                 sure = float(values[start:stop, column].mean())
                 begin, end = start * STEP_SECONDS, stop * STEP_SECONDS
@@ -124,7 +130,13 @@ class SoundClasses(RunAnalyzer):
         low, high = np.clip(at - 1, 0, len(classes) - 1), np.clip(at + 2, 1, len(classes))
         values = (running[high] - running[low]) / (high - low)[:, None]
         values[:, 0] = (values[:, 0] + voice[:steps]) / 2
+        values[:, 2] = self._music_at((np.arange(steps) + 0.5) * STEP_SECONDS)
         return values * np.concatenate(self._loud)[:steps, None]
+
+    def _music_at(self, seconds: np.ndarray) -> np.ndarray:
+        music = np.concatenate(self._music).astype(np.float32)
+        centres = np.arange(len(music)) * MUSIC_STEP_SECONDS + FIRST_CENTRE
+        return np.interp(seconds, centres, music) if len(music) else np.zeros(len(seconds))
 
     def _add_series(self, name: str, values: np.ndarray) -> None:
         a_second = round(1 / STEP_SECONDS)

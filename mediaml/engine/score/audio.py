@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mediaml.errors import ContentDiffers, LimitExceeded, NoStreams, UnknownName
 from mediaml.frames import AudioBlock
 from mediaml.media import MediaInfo
 from mediaml.metrics.audio_alignment import AudioAlignment, align_audio, aligned_copy
-from mediaml.metrics.audio_quality import pesq, si_sdr, stoi
+from mediaml.metrics.audio_quality import pesq, si_sdr, stoi, visqol
 from mediaml.ops.loudness import GATING_STEPS, LoudnessMeter, integrated_loudness
 from mediaml.spec import AudioView, Need
 
@@ -31,8 +31,14 @@ METRICS: dict[str, str] = {
     "pesq": "MOS-LQO, wideband PESQ (ITU-T P.862.2)",
     "stoi": "intelligibility, STOI (Taal et al. 2011)",
     "estoi": "intelligibility, extended STOI (Jensen & Taal 2016)",
+    "visqol": "MOS-LQO, ViSQOL v3 for speech (Chinen et al. 2020)",
+    "visqol_audio": "MOS-LQO, ViSQOL v3 for music and sound at 48 kHz; only where it is named",
     "si_sdr_db": "dB, scale-invariant SDR (Le Roux et al. 2019) at 16 kHz mono",
 }
+BY_NAME_ONLY = ("visqol_audio",)  # decodes again at 48 kHz
+FULL_RATE = 48000
+LONGEST_FULL_SECONDS = 3600.0
+_Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 WHOLE = {"loudness_difference_lu": "LU, integrated loudness less the reference's (ITU-R BS.1770-5)"}
 
 
@@ -89,13 +95,13 @@ def score_audio(distorted: Path, reference: Path, metrics: Sequence[str] | None 
 
     Both are taken as mono at 16 kHz (the mean of the channels), the distorted one shifted and stretched onto the reference by
     `align_audio`. Loudness is that of all channels at their own rate, over each whole file. `metrics`: names of `METRICS`;
-    None for all that are installed. A ViSQOL score is not offered: its mapping to opinion is a trained model that no package
-    carries.
+    None for all that are installed, less those of `BY_NAME_ONLY`.
 
     Raises UnknownName; NoStreams where a file has no sound; ContentDiffers where the two do not hold the same sound at any
-    offset up to 60 s; LimitExceeded above four hours; UsageError where a metric was named whose package is absent.
+    offset up to 60 s; LimitExceeded above four hours (one for `visqol_audio`); UsageError where a metric was named whose
+    package is absent.
     """
-    wanted = tuple(metrics or METRICS)
+    wanted = tuple(metrics or (m for m in METRICS if m not in BY_NAME_ONLY))
     for name in wanted:
         if name not in METRICS:
             raise UnknownName("metric of sound", name, METRICS)
@@ -109,15 +115,21 @@ def score_audio(distorted: Path, reference: Path, metrics: Sequence[str] | None 
         )
     left, right, start = aligned_copy(a, b, RATE, how)
     result = AudioScore(distorted, reference, how, {}, {}, (level_b, level_a), left.size / RATE)
-    _measure(result, left, right, start, wanted, strict=metrics is not None)
+    pairs = {RATE: (left, right)}
+    if set(wanted) & set(BY_NAME_ONLY):
+        a, b = (_sound(path, FULL_RATE, LONGEST_FULL_SECONDS)[0] for path in (reference, distorted))
+        pairs[FULL_RATE] = aligned_copy(a, b, FULL_RATE, how)[:2]
+    _measure(result, pairs, start, wanted, strict=metrics is not None)
     if how.inverted:
         result.notes.append("the polarity is inverted against the reference")
     return result
 
 
 def _measure(
-    result: AudioScore, left: NDArray, right: NDArray, start: float, wanted: Sequence[str], *, strict: bool
+    result: AudioScore, pairs: Mapping[int, _Pair], start: float, wanted: Sequence[str], *, strict: bool
 ) -> None:
+    """`pairs`: (reference, distorted) by rate; windows are laid over those at RATE."""
+    left, right = pairs[RATE]
     length = round(WINDOW_SECONDS * RATE)
     starts = list(range(0, max(left.size - length // 2, 1), length))
     spans = [(at, min(at + length, left.size) if at != starts[-1] else left.size) for at in starts]
@@ -125,10 +137,12 @@ def _measure(
     result.windows["start_seconds"] = np.array([start + i / RATE for i, _ in spans])
     for name in wanted:
         values = np.full(len(spans), np.nan)
+        times = FULL_RATE // RATE if name in BY_NAME_ONLY else 1
         try:
             for k, (i, j) in enumerate(spans):
                 if not quiet[k] and np.abs(right[i:j]).max() > 0:
-                    value = _VALUE[name](left[i:j], right[i:j])
+                    r, d = (x[i * times : j * times] for x in pairs[RATE * times])
+                    value = _VALUE[name](r, d)
                     values[k] = np.nan if value is None else value
         except UsageError as error:
             if strict:
@@ -149,25 +163,27 @@ _VALUE: dict[str, Callable[[NDArray, NDArray], float | None]] = {
     "pesq": lambda r, d: pesq(r, d, RATE),
     "stoi": lambda r, d: stoi(r, d, RATE),
     "estoi": lambda r, d: stoi(r, d, RATE, extended=True),
+    "visqol": lambda r, d: visqol(r, d, RATE, speech=True),
+    "visqol_audio": lambda r, d: visqol(r, d, FULL_RATE, speech=False),
     "si_sdr_db": lambda r, d: si_sdr(r, d),
 }
 
 
-def _sound(path: Path) -> tuple[NDArray[np.float32], float | None]:
-    """(mono at 16 kHz with gaps as silence, integrated loudness) of the main audio stream, in one decode."""
+def _sound(path: Path, rate: int = RATE, longest: float = LONGEST_SECONDS) -> tuple[NDArray[np.float32], float | None]:
+    """(mono at `rate` with gaps as silence, integrated loudness) of the main audio stream, in one decode."""
     media = probe(path)
     stream = media.main_audio
     if stream is None:
         raise NoStreams(path, "holds no audio stream, so there is no sound to compare")
-    if (media.duration_seconds or 0.0) > LONGEST_SECONDS:
+    if (media.duration_seconds or 0.0) > longest:
         raise LimitExceeded(
-            path, f"lasts {media.duration_seconds:.0f} s; sounds are compared up to {LONGEST_SECONDS:.0f} s"
+            path, f"lasts {media.duration_seconds:.0f} s; sounds are compared at {rate} Hz up to {longest:.0f} s"
         )
-    return _decoded(path, media)
+    return _decoded(path, media, rate)
 
 
-def _decoded(path: Path, media: MediaInfo) -> tuple[NDArray[np.float32], float | None]:
-    mono, full = Need(AudioView(RATE, "mono")), Need(AudioView())
+def _decoded(path: Path, media: MediaInfo, rate: int) -> tuple[NDArray[np.float32], float | None]:
+    mono, full = Need(AudioView(rate, "mono")), Need(AudioView())
     parts: list[NDArray[np.float32]] = []
     at = 0
     meter: LoudnessMeter | None = None
