@@ -80,5 +80,6 @@ class Yolox:
         half = np.exp(raw[cells, 2:4]) * self._strides[cells] / 2
         boxes = np.concatenate([middle - half, middle + half], 1) / scale
         boxes = np.clip(boxes, 0, np.array([*size, *size], np.float32))
-        kept = batched_nms(*(torch.from_numpy(a) for a in (boxes, scores, kinds)), _OVERLAP).numpy()
+        at, likely, kind = (torch.from_numpy(a) for a in (boxes, scores, kinds))
+        kept = batched_nms(at, likely, kind, _OVERLAP).numpy()
         return Objects(boxes[kept].astype(np.float32), scores[kept], kinds[kept])
