@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -49,10 +48,3 @@ def check_update(spec: Spec, output: Mapping[str, Tensor], frames: int) -> None:
         shape = (frames,) if length is None else (frames, length)
         if tuple(tensor.shape) != shape:
             raise ContractBreach(spec.name, f"column {name} has shape {tuple(tensor.shape)}, must be {shape}")
-
-
-def concatenate(batches: Sequence[Arrays]) -> Arrays:
-    """Per-batch arrays joined along the frames."""
-    if not batches:
-        return {}
-    return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer
-from mediaml.engine.pack import Arrays, check_update, concatenate
+from mediaml.engine.gathered import Gathered
+from mediaml.engine.pack import Arrays, check_update
 from mediaml.frames import AudioBlock, FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Table
@@ -31,8 +32,7 @@ class Runner:
         self.error: Exception | None = None
         self.batches = 0
         self.seconds = 0.0  # wall time inside the analyzer
-        self._keys: list[Arrays] = []
-        self._outputs: list[Arrays] = []
+        self._keys, self._outputs = Gathered(), Gathered()
 
     def start(self, media: MediaInfo) -> None:
         self._guard(lambda: self.analyzer.start(media))
@@ -48,8 +48,8 @@ class Runner:
 
     def keep(self, batch: FrameBatch, arrays: Arrays) -> None:
         """Stores this batch's columns, now on the host, beside the frames they belong to."""
-        self._keys.append(frame_keys(batch))
-        self._outputs.append(arrays)
+        self._keys.add(frame_keys(batch))
+        self._outputs.add(arrays)
 
     def finish(self) -> None:
         """Ends the file. `rows` is complete afterwards."""
@@ -59,7 +59,7 @@ class Runner:
         given = self._guard(self.analyzer.finish) or {}
         self.rows = {table: dict(columns) for table, columns in given.items()}
         if self._outputs:
-            self._add_per_frame(concatenate(self._keys), concatenate(self._outputs))
+            self._add_per_frame(self._keys.arrays(), self._outputs.arrays())
 
     def packed(self) -> AnalyzerRows:
         """What the tables take: the rows, or the bare fact that it failed."""
