@@ -16,11 +16,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from mediaml.engine.interruption import noticed_interrupts
 from mediaml.engine.settings import Settings
 from mediaml.engine.work import FileResult, FileTask, FileWorker, Identity
 from mediaml.errors import LimitExceeded, MediaCrash, MediaError
 
-FIRST_ANSWER_SECONDS = 1800.0  # a worker imports torch before it answers: minutes where the machine is overloaded
+FIRST_ANSWER_SECONDS = 600.0  # a worker imports torch before it answers: minutes where the machine is overloaded
 POLL_SECONDS = 0.2
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
@@ -65,7 +66,8 @@ def run_files(
         return
     pool = _Pool(settings, decide, fail, listener)
     try:
-        yield from pool.run(deque(tasks))
+        with noticed_interrupts() as check:
+            yield from pool.run(deque(tasks), check)
     finally:
         pool.close()
 
@@ -86,10 +88,12 @@ class _Pool:
         self.slots: list[_Slot] = []
         self.waiting: deque[FileTask] = deque()
 
-    def run(self, tasks: deque[FileTask]) -> Iterator[FileResult]:
+    def run(self, tasks: deque[FileTask], interrupted: Callable[[], None]) -> Iterator[FileResult]:
+        """Results as they come; `interrupted` is asked between them, and raises to end the run."""
         self.waiting = tasks
         self.slots = [self._spawn(i) for i in range(min(self.settings.workers, len(tasks)))]
         while self.waiting or any(s.task for s in self.slots):
+            interrupted()
             for slot in self.slots:
                 self._give(slot)
             by_connection = {s.connection: s for s in self.slots}
