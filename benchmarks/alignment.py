@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alignment_faults import Fault, Picture, faults, planes
-from mediaml.decode.alignment import align_signals
-from mediaml.decode.alignment_signal import read_signal
+from mediaml.decode.alignment.align import align_signals
+from mediaml.decode.alignment.signal import read_signal
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.geometry import find_geometry
-from mediaml.decode.pair_format import pair_format
-from mediaml.decode.pair_plan import PairPlan, plan_pair
+from mediaml.decode.pair.format import pair_format
+from mediaml.decode.pair.plan import PairPlan, plan_pair
 from mediaml.engine.score.metrics import choose_metrics
 from mediaml.engine.score.pair import score_plan
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.pair_pictures import Crop
+from mediaml.decode.pair.pictures import Crop
 
 Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment
+from mediaml.decode.alignment.align import Alignment
 from mediaml.decode.frame_reader import VideoFile, read_frames
 from mediaml.decode.lanes import Pictures
-from mediaml.decode.pair_pictures import Crop
+from mediaml.decode.pair.pictures import Crop
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import GeometryDiffers
 from mediaml.spec import View

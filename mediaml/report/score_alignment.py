@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment
-from mediaml.decode.alignment_events import Event, events
+from mediaml.decode.alignment.align import Alignment
+from mediaml.decode.alignment.events import Event, events
 from mediaml.report import charts
 from mediaml.report.cards import Chart
 from mediaml.report.score_curves import chart_of

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import luma_matrix
-from mediaml.decode.pairing import PairStream
+from mediaml.decode.pair.stream import PairStream
 from mediaml.decode.tonemap import ToneMap
 from mediaml.engine.score.result import ScoreResult, WorstFrame
 from mediaml.errors import MediaError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.alignment_faults import Fault, Picture, faults
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_plan import plan_pair
+from mediaml.decode.pair.plan import plan_pair
 from mediaml.engine.score.pair import score
 from mediaml.engine.score.text import alignment_line
 from mediaml.errors import GeometryDiffers

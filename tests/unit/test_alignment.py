@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment, align, align_signals
-from mediaml.decode.alignment_signal import Signal, Window, read_signal
+from mediaml.decode.alignment.align import Alignment, align, align_signals
+from mediaml.decode.alignment.signal import Signal, Window, read_signal
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import ContentDiffers, GeometryDiffers
@@ -200,7 +200,7 @@ def test_turned_pictures_are_refused(turn: tuple[int, ...], word: str) -> None:
 
 
 def test_a_long_pair_is_aligned_in_a_band(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaml.decode import alignment_path
+    from mediaml.decode.alignment import path as alignment_path
 
     monkeypatch.setattr(alignment_path, "FULL_CELLS", 1000)
     monkeypatch.setattr(alignment_path, "COARSE_FRAMES", 60)

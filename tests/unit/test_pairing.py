@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_format import pair_format, target_size
-from mediaml.decode.pair_pictures import Crop
-from mediaml.decode.pair_plan import plan_pair
-from mediaml.decode.pairing import PairStream
+from mediaml.decode.pair.format import pair_format, target_size
+from mediaml.decode.pair.pictures import Crop
+from mediaml.decode.pair.plan import plan_pair
+from mediaml.decode.pair.stream import PairStream
 from mediaml.decode.raw_video import RawFormat
 from mediaml.errors import ColourDiffers, GeometryDiffers, InvalidValue, MediaTruncated, NoStreams, UnknownName
 from mediaml.frames import FrameBatch

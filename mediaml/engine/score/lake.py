@@ -13,7 +13,7 @@ import numpy as np
 
 from mediaml.analyzers.base import Analyzer
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_format import PairFormat
+from mediaml.decode.pair.format import PairFormat
 from mediaml.engine.pooling import Pooled, pool
 from mediaml.engine.runner import Runner, analyzer_hash
 from mediaml.engine.score.metrics import Chosen

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer
 from mediaml.analyzers.quality_fr.vmaf_any import AnyVmaf
-from mediaml.decode.pair_plan import PairPlan
-from mediaml.decode.pairing import PairStream
+from mediaml.decode.pair.plan import PairPlan
+from mediaml.decode.pair.stream import PairStream
 from mediaml.engine.run import Progress
 from mediaml.engine.runner import Runner, nullable
 from mediaml.errors import AnalyzerError, InvalidValue, printable

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mediaml.analyzers.base import Analyzer
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_plan import PairPlan, plan_pair
-from mediaml.decode.pairing import PairStream
+from mediaml.decode.pair.plan import PairPlan, plan_pair
+from mediaml.decode.pair.stream import PairStream
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.decode.stream import Delivery
 from mediaml.engine.analyze import check_weights

@@ -10,7 +10,7 @@ from typing import Any
 
 from mediaml.decode.formats import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_format import pair_format
+from mediaml.decode.pair.format import pair_format
 from mediaml.decode.raw_video import RAW_EXTENSIONS, RawFormat
 from mediaml.engine.pooling import Limit, Pooled, check_limits, missed
 from mediaml.engine.run import Progress

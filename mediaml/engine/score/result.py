@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from numpy.typing import NDArray
 
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.pair_plan import PairPlan
+from mediaml.decode.pair.plan import PairPlan
 from mediaml.engine.pooling import Pooled
 from mediaml.engine.runner import Runner
 from mediaml.spec import Column

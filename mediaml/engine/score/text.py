@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mediaml.decode.alignment import Alignment
-from mediaml.decode.alignment_events import events, period_seconds
+from mediaml.decode.alignment.align import Alignment
+from mediaml.decode.alignment.events import events, period_seconds
 from mediaml.engine.score.result import ScoreResult
 from mediaml.errors import printable
 

@@ -4,7 +4,7 @@ What happens to files happens at events: frames are lost (the lag grows by some)
 and then catches up (it stays). Between them one number gives all frames, also where the rates differ: the reference frame
 shown at an instant is the newest one at that instant plus the lag. So a state is a lag, in steps of the finest difference
 that the two rates can show, or a picture held while time goes on, and a path's cost is what its frames misfit
-(alignment_evidence.py) and what its events cost:
+(alignment/evidence.py) and what its events cost:
 
     DROP    the lag grows, by any number of frames; SIZE more for each of them
     HOLD    a frame is shown again; HELD for each time. Then the next one follows, or the one that it is time for; a third
@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_evidence import Lanes, Rows, evidence
-from mediaml.decode.alignment_path import Path, Track
-from mediaml.decode.alignment_trace import Trace
+from mediaml.decode.alignment.evidence import Lanes, Rows, evidence
+from mediaml.decode.alignment.path import Path, Track
+from mediaml.decode.alignment.trace import Trace
 
 DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0

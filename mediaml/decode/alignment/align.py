@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_clocks import find_path
-from mediaml.decode.alignment_facts import Cadence, cadence, count_faults, drop_unmatched
-from mediaml.decode.alignment_path import Path, Track, correlation, first_path
-from mediaml.decode.alignment_signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed, windowed_thumbs
+from mediaml.decode.alignment.clocks import find_path
+from mediaml.decode.alignment.facts import Cadence, cadence, count_faults, drop_unmatched
+from mediaml.decode.alignment.path import Path, Track, correlation, first_path
+from mediaml.decode.alignment.signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed, windowed_thumbs
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 

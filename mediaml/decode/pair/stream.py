@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mediaml.decode.frame_reader import VideoFile, read_frames
 from mediaml.decode.handover import Handover, Stopped
 from mediaml.decode.lanes import batch_capacity
-from mediaml.decode.pair_format import PairFormat
-from mediaml.decode.pair_pictures import Crop, PairPictures, Picture
+from mediaml.decode.pair.format import PairFormat
+from mediaml.decode.pair.pictures import Crop, PairPictures, Picture
 from mediaml.decode.report import DecodeReport
 from mediaml.frames import FrameBatch, Planes
 

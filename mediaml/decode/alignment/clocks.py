@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import Path, Track, comparable, first_path, frame_for_frame, pair_distance
-from mediaml.decode.alignment_steady import places_in, steady_path
+from mediaml.decode.alignment.path import Path, Track, comparable, first_path, frame_for_frame, pair_distance
+from mediaml.decode.alignment.steady import places_in, steady_path
 
 
 def find_path(distorted: Track, reference: Track) -> Path:

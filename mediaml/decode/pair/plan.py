@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment
-from mediaml.decode.alignment import align as align_files
-from mediaml.decode.alignment_signal import Window
+from mediaml.decode.alignment.align import Alignment
+from mediaml.decode.alignment.align import align as align_files
+from mediaml.decode.alignment.signal import Window
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.geometry import Geometry, find_geometry
-from mediaml.decode.pair_format import PairFormat, pair_format
-from mediaml.decode.pair_pictures import Crop
+from mediaml.decode.pair.format import PairFormat, pair_format
+from mediaml.decode.pair.pictures import Crop
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ forward in the reference; it may start and end anywhere. Its cost is the sum of
     step        `STEP` a reference frame by which the step differs from what the clocks say, so that where pictures do not
                 tell (a static scene), time does; at most `JUMP`, for a cut or a large loss
 
-This first path has no idea of the offset and no memory; alignment_steady.py follows a clock near it.
+This first path has no idea of the offset and no memory; alignment/steady.py follows a clock near it.
 
 The way back is O(distorted frames x band), packed: above `FULL_CELLS` every n-th frame is aligned first, and the band lies
 around that.
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_trace import Trace
+from mediaml.decode.alignment.trace import Trace
 
 FULL_CELLS = 12_000_000
 COARSE_FRAMES = 3000

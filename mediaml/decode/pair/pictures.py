@@ -14,7 +14,7 @@ from mediaml.decode.colour import SWS_MATRICES, Source
 from mediaml.decode.frame_reader import TimedFrame, VideoFile
 from mediaml.decode.interlaced import WholePictures
 from mediaml.decode.lanes import Pictures
-from mediaml.decode.pair_format import PairFormat
+from mediaml.decode.pair.format import PairFormat
 from mediaml.decode.planes import PlaneReader, plane_array
 
 _BICUBIC = Interpolation.BICUBIC

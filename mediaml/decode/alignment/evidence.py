@@ -1,4 +1,4 @@
-"""How badly each reference frame fits each distorted one, for a search that follows a steady clock (alignment_steady.py).
+"""How badly each reference frame fits each distorted one, for a search that follows a steady clock (alignment/steady.py).
 
 Two kinds, both of squared differences of thumbnails, both counted beyond the best of the row and in units of their own:
 
@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import CAP, MOTION_FLOOR, PIXELS, Path, Track, local_motion
+from mediaml.decode.alignment.path import CAP, MOTION_FLOOR, PIXELS, Path, Track, local_motion
 
 THETA = 0.25
 _BLOCK = 64

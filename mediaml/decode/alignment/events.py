@@ -8,7 +8,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment import Alignment
+from mediaml.decode.alignment.align import Alignment
 
 
 @dataclass(frozen=True, slots=True)

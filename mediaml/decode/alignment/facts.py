@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment_path import MOTION_FLOOR, Path, Track, comparable, correlation, local_motion
+from mediaml.decode.alignment.path import MOTION_FLOOR, Path, Track, comparable, correlation, local_motion
 
 Cadence = Literal["same", "repeats", "drops", "3:2 pull-down", "variable"]
 _POOR = 0.8  # correlation below which a frame is no likeness of its reference

@@ -1,0 +1,1 @@
+"""Two files as one stream of aligned pairs in one format."""
