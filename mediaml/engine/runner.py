@@ -13,10 +13,10 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer
-from mediaml.engine.gathered import Gathered
 from mediaml.engine.pack import Arrays, check_update
 from mediaml.frames import AudioBlock, FrameBatch
 from mediaml.media import MediaInfo
+from mediaml.ops.gathered import Gathered
 from mediaml.spec import Column, Table
 from mediaml.tables.rows import AnalyzerRows, parameters_hash
 
@@ -49,7 +49,7 @@ class Runner:
     def keep(self, batch: FrameBatch, arrays: Arrays) -> None:
         """Stores this batch's columns, now on the host, beside the frames they belong to."""
         self._keys.add(frame_keys(batch))
-        self._outputs.add(arrays)
+        self._outputs.add({name: torch.from_numpy(values) for name, values in arrays.items()})
 
     def finish(self) -> None:
         """Ends the file. `rows` is complete afterwards."""
@@ -59,7 +59,11 @@ class Runner:
         given = self._guard(self.analyzer.finish) or {}
         self.rows = {table: dict(columns) for table, columns in given.items()}
         if self._outputs:
-            self._add_per_frame(self._keys.arrays(), self._outputs.arrays())
+            keys, outputs = (
+                {name: column.numpy() for name, column in gathered.columns().items()}
+                for gathered in (self._keys, self._outputs)
+            )
+            self._add_per_frame(keys, outputs)
 
     def packed(self) -> AnalyzerRows:
         """What the tables take: the rows, or the bare fact that it failed."""
@@ -108,12 +112,12 @@ def nullable(column: Column, values: NDArray[Any]) -> Any:
     return values
 
 
-def frame_keys(batch: FrameBatch) -> Arrays:
+def frame_keys(batch: FrameBatch) -> dict[str, Tensor]:
     """The host side of a batch's keys (they never leave the host on their way in)."""
     return {
-        "frame_index": batch.frame_index.cpu().numpy(),
-        "pts_seconds": batch.pts_seconds.cpu().numpy(),
-        "duration_seconds": batch.duration_seconds.cpu().numpy(),
+        "frame_index": batch.frame_index.cpu(),
+        "pts_seconds": batch.pts_seconds.cpu(),
+        "duration_seconds": batch.duration_seconds.cpu(),
     }
 
 

@@ -19,6 +19,7 @@ from mediaml.errors import InvalidValue
 from mediaml.frames import Colour, FrameBatch
 from mediaml.ops.colour import coded_luma, unit_luma
 from mediaml.ops.filters import sobel
+from mediaml.ops.gathered import Gathered
 from mediaml.ops.transfer import hlg_decode, hlg_system_gamma, pq_encode
 from mediaml.spec import Column, Need, Spec, Table, View
 
@@ -81,7 +82,7 @@ class SiTi(FrameAnalyzer):
     def _reset(self) -> None:
         self._before: Tensor | None = None  # the last frame in the domain, (1, 1, H, W) float32
         self._spare: Tensor | None = None  # on the CPU: room for the next one
-        self._seen: list[Tensor] = []  # (2, N) si and ti of every batch
+        self._seen = Gathered()
 
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
         luma, bit_depth = coded_luma(batch)
@@ -91,8 +92,9 @@ class SiTi(FrameAnalyzer):
         values = (
             self._on_cpu(luma, curve) if luma.device.type == "cpu" else self._on_device(luma, curve.to(luma.device))
         )
-        self._seen.append(values)
-        return {"si": values[0], "ti": values[1]}
+        columns = {"si": values[0], "ti": values[1]}
+        self._seen.add(columns)
+        return columns
 
     def _on_cpu(self, luma: Tensor, curve: Tensor) -> Tensor:
         table = curve.numpy() if luma.dtype == torch.uint8 else np.resize(curve.numpy(), 65536)
@@ -117,16 +119,15 @@ class SiTi(FrameAnalyzer):
         return torch.stack(values, dim=1)
 
     def finish(self) -> Rows:
-        seen = torch.cat(self._seen, dim=1).cpu().to(torch.float64) if self._seen else None
+        seen = self._seen.columns()
         self._reset()
-        if seen is None:
-            return {}
         row: dict[str, list[float | None]] = {}
-        for name, values in (("si", seen[0]), ("ti", seen[1])):
+        for name, column in seen.items():
+            values = column.cpu().to(torch.float64)
             known = values[~values.isnan()]
             row[f"{name}_max"] = [known.max().item() if len(known) else None]
             row[f"{name}_mean"] = [known.mean().item() if len(known) else None]
-        return {Table.FILES: row}
+        return {Table.FILES: row} if row else {}
 
 
 @lru_cache(maxsize=16)

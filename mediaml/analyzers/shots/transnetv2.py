@@ -22,6 +22,7 @@ from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.nets.transnetv2 import HEIGHT, MARGIN, STEP, WIDTH, WINDOW, TransNetV2
 from mediaml.nets.transnetv2_fused import FusedTransNetV2
+from mediaml.ops.gathered import Gathered
 from mediaml.spec import Column, Need, Spec, Table, View
 
 VIEW = View.rgb(WIDTH, HEIGHT, filter="area")
@@ -95,11 +96,7 @@ class ShotBoundaries(FrameAnalyzer):
 
     def _reset(self) -> None:
         self._waiting: Tensor | None = None  # (n, 3, 27, 48) uint8, from the next window's first frame on
-        self._centre: list[Tensor] = []
-        self._inside: list[Tensor] = []
-        self._pts: list[Tensor] = []
-        self._ends: list[Tensor] = []
-        self._index: list[Tensor] = []
+        self._frames, self._likely = Gathered(), Gathered()
 
     @torch.inference_mode()
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
@@ -107,9 +104,8 @@ class ShotBoundaries(FrameAnalyzer):
         if self._waiting is None:
             self._waiting = frames[:1].expand(MARGIN, -1, -1, -1)
         self._waiting = torch.cat([self._waiting, frames])
-        self._pts.append(batch.pts_seconds)
-        self._ends.append(batch.pts_seconds + batch.duration_seconds)
-        self._index.append(batch.frame_index)
+        ends = batch.pts_seconds + batch.duration_seconds
+        self._frames.add({"pts": batch.pts_seconds, "ends": ends, "index": batch.frame_index})
         self._predict(self.windows_at_once)
         return {}
 
@@ -123,21 +119,20 @@ class ShotBoundaries(FrameAnalyzer):
             count = min(self.windows_at_once, ready - begin)
             spans = [self._waiting[k * STEP : k * STEP + WINDOW] for k in range(begin, begin + count)]
             centre, inside = self.net(torch.stack(spans), _KEEP)  # (windows, 50)
-            self._centre.append(centre.sigmoid().flatten())
-            self._inside.append(inside.sigmoid().flatten())
+            self._likely.add({"centre": centre.sigmoid().flatten(), "inside": inside.sigmoid().flatten()})
         self._waiting = self._waiting[ready * STEP :].clone()
 
     @torch.inference_mode()
     def finish(self) -> Rows:
         if self._waiting is None:
             return {}
-        pts, ends, index = (torch.cat(t).cpu().numpy() for t in (self._pts, self._ends, self._index))
+        pts, ends, index = (column.cpu().numpy() for column in self._frames.columns().values())
         if len(pts) == 1:  # a still: nothing to look for, and a window of 100 copies of it would cost a second
             centre = inside = np.zeros(1, np.float32)
         else:
             self._pad(len(pts))
             self._predict(1)
-            centre, inside = (torch.cat(t)[: len(pts)].float().cpu().numpy() for t in (self._centre, self._inside))
+            centre, inside = (c[: len(pts)].float().cpu().numpy() for c in self._likely.columns().values())
         self._reset()
         rows = self._shot_rows(centre, inside, pts, ends, index)
         likely = np.flatnonzero(centre >= SERIES_FLOOR)
