@@ -23,9 +23,10 @@ from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
 from mediaml.analyzers.audio.window_vectors import embedding_rows
 from mediaml.analyzers.base import Analyzer, analyzer_family
+from mediaml.analyzers.embed.joint_vector import joint_vector
 from mediaml.errors import InvalidValue, WeightsAbsent, WeightsError, printable
 from mediaml.nets.clap import WEIGHTS, ClapNet, FrontEnd, dimensions, front_end
-from mediaml.spec import AudioView, Column, Need, Spec, Table
+from mediaml.spec import AudioView, Need, Spec, Table
 
 SCHEME = "clap:"
 _SHORTEST_SECONDS = 0.5  # a shorter rest at the end is not embedded, unless it is all there is
@@ -119,12 +120,7 @@ def clap_analyzer(address: str) -> type[Analyzer]:
         name=chosen.name,
         version=1,
         summary=f"Joint sound-text embedding: {chosen.space}, a window of {chosen.front.seconds} s",
-        outputs=(
-            Column(
-                "vector", "float32", "1", "unit vector of the sound tower; compare with the same model's texts by cosine",
-                Table.EMBEDDINGS, minimum=-1.0001, maximum=1.0001, length=chosen.dimensions,
-            ),
-        ),
+        outputs=(joint_vector("sound", "texts", chosen.dimensions),),
         need=Need(AudioView(chosen.front.sample_rate, "mono")),
         ordered=True,
         weights=(chosen.weight,),

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer, FrameAnalyzer, analyzer_family
+from mediaml.analyzers.embed.joint_vector import joint_vector
 from mediaml.errors import InvalidValue, UnknownName, WeightsError, printable
 from mediaml.frames import FrameBatch
 from mediaml.nets.checkpoint import read_checkpoint
@@ -46,7 +47,7 @@ from mediaml.nets.open_clip_net import (
     matching_architectures,
 )
 from mediaml.nets.open_clip_text import tokenizer
-from mediaml.spec import Column, Fit, Need, Spec, Table, View
+from mediaml.spec import Fit, Need, Spec, View
 from mediaml.weights.open_clip_models import split_reference
 
 SCHEME = "open_clip:"
@@ -199,18 +200,7 @@ def open_clip_analyzer(address: str) -> type[Analyzer]:
         name=chosen.name,
         version=1,
         summary=f"Joint image-text embedding: {chosen.space}, {chosen.fps:g} a second",
-        outputs=(
-            Column(
-                "vector",
-                "float32",
-                "1",
-                "unit vector of the image tower; compare with the same model's texts and pictures by cosine",
-                Table.EMBEDDINGS,
-                minimum=-1.0001,
-                maximum=1.0001,
-                length=chosen.arch.dimensions,
-            ),
-        ),
+        outputs=(joint_vector("image", "texts and pictures", chosen.arch.dimensions),),
         need=Need(chosen.view, fps=chosen.fps, tolerance_seconds=min(0.5, 0.5 / chosen.fps)),
         weights=(chosen.weight,),
         groups=("embeddings",),
