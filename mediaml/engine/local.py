@@ -16,7 +16,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from mediaml.engine.interruption import noticed_interrupts
 from mediaml.engine.settings import Settings
 from mediaml.engine.work import FileResult, FileTask, FileWorker, Identity
 from mediaml.errors import LimitExceeded, MediaCrash, MediaError
@@ -66,8 +65,7 @@ def run_files(
         return
     pool = _Pool(settings, decide, fail, listener)
     try:
-        with noticed_interrupts() as check:
-            yield from pool.run(deque(tasks), check)
+        yield from pool.run(deque(tasks))
     finally:
         pool.close()
 
@@ -88,12 +86,10 @@ class _Pool:
         self.slots: list[_Slot] = []
         self.waiting: deque[FileTask] = deque()
 
-    def run(self, tasks: deque[FileTask], interrupted: Callable[[], None]) -> Iterator[FileResult]:
-        """Results as they come; `interrupted` is asked between them, and raises to end the run."""
+    def run(self, tasks: deque[FileTask]) -> Iterator[FileResult]:
         self.waiting = tasks
         self.slots = [self._spawn(i) for i in range(min(self.settings.workers, len(tasks)))]
         while self.waiting or any(s.task for s in self.slots):
-            interrupted()
             for slot in self.slots:
                 self._give(slot)
             by_connection = {s.connection: s for s in self.slots}

@@ -20,11 +20,22 @@ from tests.clips import make_clip
 ROOT = Path(__file__).parents[2]
 
 
+HEEDING_INTERRUPTS = """import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("mediaml", run_name="__main__", alter_sys=True)"""
+"""`python -m mediaml`; a shell's background job, in which tests may run, ignores SIGINT, and its children would too."""
+
+
 def start(*arguments: object, **given: object) -> subprocess.Popen[str]:
     environment = os.environ | {"MEDIAML_PLUGINS": "tests.plugins", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "mediaml", *map(str, arguments)]
+    command = [sys.executable, "-c", HEEDING_INTERRUPTS, *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **given
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **given,
     )  # type: ignore[call-overload]
 
 

@@ -17,7 +17,7 @@ from mediaml.restore.strength import StrengthTrack, exported_strength
 from pipelines.sr_training.evaluation import coded_scores, still_psnr
 from pipelines.sr_training.pairs import Pairs, downscaled, strength_of
 from pipelines.sr_training.training import save, train
-from pipelines.training_media import pictures
+from pipelines.training_media import debian_packages, pictures
 from pipelines.training_media.camera_motion import clip
 from pipelines.training_media.drawings import drawing
 from pipelines.training_media.encodes import as_viewed, encode, rgb_to_planes
@@ -43,11 +43,11 @@ def test_a_package_that_is_none_is_refused(tmp_path: Path) -> None:
     fake = tmp_path / "fake.deb"
     fake.write_bytes(b"!<arch>\n" + b"debian-binary   0           0     0     100644  4         `\n2.0\n")
     with pytest.raises(WeightsCorrupt, match=r"no data\.tar"):
-        pictures._data_tar(fake)
+        debian_packages.data_tar(fake)
 
 
 def test_a_picture_that_was_not_fetched_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(pictures.CACHE, str(tmp_path))
+    monkeypatch.setenv(debian_packages.CACHE, str(tmp_path))
     with pytest.raises(InvalidValue, match="fetch"):
         pictures.listed()[0].read()
 
