@@ -2,7 +2,7 @@
 
     apt-get update && python -m pipelines.train_sr work/ --minutes 60
 
-Needs Debian 12's apt-get for the pictures (250 MB) and 2 GB of memory. Shards and the state of training below `work/` are
+Needs Debian 12's apt-get for the pictures (1.4 GB) and 3 GB of memory. Shards and the state of training below `work/` are
 kept: the same call again goes on from there, also after a kill. The result is `work/mediaml_sr_x2.safetensors` with its
 figures beside it.
 """
@@ -30,7 +30,7 @@ from pipelines.sr_training.training import as_estimated, fill_unseen_knots, save
 from pipelines.training_media.encodes import Codec
 from pipelines.training_media.pictures import fetch, listed
 
-SHARDS, WIDE = 100, 128
+SHARDS = 180
 ENCODES: tuple[tuple[Codec, int], ...] = tuple((codec, crf) for codec in ("x264", "svt-av1") for crf in (20, 26, 32))
 CAUTION: tuple[tuple[Codec, int], ...] = (
     *(("x264", crf) for crf in (19, 23, 27, 30, 33, 36)),
@@ -42,8 +42,8 @@ CAUTION: tuple[tuple[Codec, int], ...] = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for shards, checkpoints and the result")
-    parser.add_argument("--minutes", type=float, default=93, help="of training the network, by the clock")
-    parser.add_argument("--shards", type=int, default=SHARDS, help="some 230 pairs each; 1.9 s each on one core")
+    parser.add_argument("--minutes", type=float, default=92, help="of training the network, by the clock")
+    parser.add_argument("--shards", type=int, default=SHARDS, help="some 230 pairs each; 1.5 s each on one core")
     parser.add_argument("--channels", type=int, default=48)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--frames", type=int, default=8, help="of each clip that caution and the figures look at")
@@ -63,10 +63,8 @@ def main() -> None:
         save(net, result.with_suffix(".unfinished.safetensors"), estimator)
         print(f"{time.strftime('%H:%M')} step {step}, {share:.0%} of the time, loss {loss:.4f}", flush=True)
 
-    net = train(
-        pairs, chosen.minutes, chosen.work / "training.pt",
-        channels=chosen.channels, depth=chosen.depth, wide=WIDE, report=report,
-    )  # fmt: skip
+    state = chosen.work / "training.pt"
+    net = train(pairs, chosen.minutes, state, channels=chosen.channels, depth=chosen.depth, report=report)
     fill_unseen_knots(net, pairs.strength)
     share = shares(list(leeways(net, estimator, validation_clips(chosen.frames), CAUTION)))
     print("share of the residual by strength:", " ".join(f"{s:.2f}" for s in share))

@@ -1,9 +1,7 @@
 """`mediaml_sr_x2`: luma x2 for compressed video, conditioned on the quantizer, a gated residual over Lanczos.
 
 Everything runs at half the input's resolution: luma is unshuffled into cells of 2x2 pixels (4 channels), and each cell gives
-4x4 output pixels (16 channels), so that 100 k weights cost what 25 k weights cost at full resolution. Convolutions may be
-trained wide (a linear expansion and a linear projection, as in Bhardwaj et al. 2021, SESR, arXiv:2103.09404, and Zhang et
-al. 2021, ECBSR) and are collapsed into plain 3x3 ones afterwards; the collapsed net gives the same values.
+4x4 output pixels (16 channels), so that 100 k weights cost what 25 k weights cost at full resolution.
 
 The strength of compression is the quantizer on H.264's scale divided by 51; 0 for pictures that were never coded.
 """
@@ -25,29 +23,7 @@ CELL = 2  # input pixels a side of a cell
 _SUBPIXELS = (2 * CELL) ** 2  # output pixels a cell
 
 
-class LinearBlock(nn.Module):
-    """A k x k convolution that is trained as a wide k x k one followed by a 1x1 one, without anything between them."""
-
-    def __init__(self, channels_in: int, channels_out: int, size: int, wide: int) -> None:
-        super().__init__()
-        self.expand = nn.Parameter(torch.randn(wide, channels_in, size, size) / math.sqrt(channels_in * size * size))
-        self.project = nn.Parameter(torch.randn(channels_out, wide) / math.sqrt(wide))
-        self.bias = nn.Parameter(torch.zeros(channels_out))
-
-    def start(self, *, zero: bool = False) -> None:
-        """As a convolution of half the usual variance plus the identity; or as zero."""
-        self.project.mul_(0.0 if zero else 0.7)
-        if not zero and self.project.shape[0] == self.expand.shape[1]:
-            share = self.expand.shape[0] // 2
-            middle = self.expand.shape[2] // 2
-            self.expand[:share, :, middle, middle] += torch.linalg.pinv(self.project[:, :share])
-
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """(out, in, k, k) and (out,): the plain convolution that this is."""
-        return torch.einsum("ow,wihk->oihk", self.project, self.expand), self.bias
-
-
-class PlainBlock(nn.Module):
+class Convolution(nn.Module):
     """A k x k convolution."""
 
     def __init__(self, channels_in: int, channels_out: int, size: int) -> None:
@@ -64,29 +40,22 @@ class PlainBlock(nn.Module):
         if out == fan_in:
             self.weight[:, :, size // 2, size // 2] += torch.eye(out)
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """(out, in, k, k) and (out,)."""
-        return self.weight, self.bias
-
 
 class MediamlSr(nn.Module):
     """(N, 1, H, W) luma in [0, 1] and (N,) strength -> (N, 1, 2H, 2W), not clamped. Any H, W from 1x1 up.
 
-    `wide` trains each convolution through that many channels; None is the plain net that files hold. `compute_dtype` is what
-    the residual is computed in; weights and the base stay float32.
+    `compute_dtype` is what the residual is computed in; weights and the base stay float32.
     """
 
     compute_dtype = torch.float32
 
-    def __init__(self, channels: int = 48, depth: int = 4, wide: int | None = None) -> None:
+    def __init__(self, channels: int = 48, depth: int = 4) -> None:
         super().__init__()
         self.channels, self.depth = channels, depth
         sizes = [(CELL**2, channels, 5), *[(channels, channels, 3)] * depth, (channels, _SUBPIXELS, 3)]
-        self.blocks = nn.ModuleList(
-            PlainBlock(*size) if wide is None else LinearBlock(*size, wide=wide) for size in sizes
-        )
+        self.blocks = nn.ModuleList(Convolution(*size) for size in sizes)
         self.modulation = nn.Parameter(torch.zeros(KNOTS, 2 * sum(s[1] for s in sizes)))
-        self.gate = PlainBlock(channels, _SUBPIXELS, 1)
+        self.gate = Convolution(channels, _SUBPIXELS, 1)
         self.register_buffer("base", lanczos_kernel(), persistent=False)
         self.base: Tensor
         self._start_as_lanczos()
@@ -108,7 +77,7 @@ class MediamlSr(nn.Module):
 
     def _residual(self, cells: Tensor, strength: Tensor) -> Tensor:
         """(N, 4, h + 4, w + 4) -> (N, 16, h, w), gated."""
-        blocks = self._blocks()
+        blocks = self.convolutions()
         widths = [b.bias.shape[0] for b in blocks]
         scales, shifts = (m.split(widths, dim=1) for m in self._modulation(strength).chunk(2, dim=1))
         x = F.leaky_relu_(_convolved(cells, blocks[0], scales[0], shifts[0], padding=0), SLOPE)
@@ -123,28 +92,16 @@ class MediamlSr(nn.Module):
         weight = (1 - (place - torch.arange(KNOTS, device=place.device, dtype=place.dtype)).abs()).clamp(min=0)
         return weight @ self.modulation
 
-    def collapsed(self) -> MediamlSr:
-        """The plain net with the same values: what is saved, and what runs."""
-        plain = MediamlSr(self.channels, self.depth)
-        plain.gate.load_state_dict(self.gate.state_dict())
-        with torch.no_grad():
-            plain.modulation.copy_(self.modulation)
-            for mine, theirs in zip(self._blocks(), plain._blocks(), strict=True):
-                assert isinstance(theirs, PlainBlock)
-                weight, bias = mine.kernel()
-                theirs.weight.copy_(weight)
-                theirs.bias.copy_(bias)
-        return plain.eval()
-
-    def _blocks(self) -> list[LinearBlock | PlainBlock]:
+    def convolutions(self) -> list[Convolution]:
+        """First to last, without the gate's."""
         return list(self.blocks)  # type: ignore[arg-type]
 
     def _start_as_lanczos(self) -> None:
         """Body convolutions begin near the identity, the residual at zero behind an open gate (noise would close it)."""
         with torch.no_grad():
-            for block in self._blocks()[:-1]:
+            for block in self.convolutions()[:-1]:
                 block.start()
-            self._blocks()[-1].start(zero=True)
+            self.convolutions()[-1].start(zero=True)
             nn.init.constant_(self.gate.bias, 2.0)
 
 
@@ -176,9 +133,9 @@ def _centred(cells: Tensor) -> Tensor:
     return cells * (255 / 64) - 2
 
 
-def _convolved(x: Tensor, block: LinearBlock | PlainBlock, scale: Tensor, shift: Tensor, padding: int = 1) -> Tensor:
+def _convolved(x: Tensor, block: Convolution, scale: Tensor, shift: Tensor, padding: int = 1) -> Tensor:
     """The block's convolution, times 1 + `scale` (N, out), plus `shift` (N, out): part of the kernel where N is 1."""
-    weight, bias = block.kernel()
+    weight, bias = block.weight, block.bias
     if len(shift) == 1:
         factor = 1 + scale[0]
         weight, bias = weight * factor[:, None, None, None], bias * factor + shift[0]

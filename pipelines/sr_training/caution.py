@@ -96,7 +96,7 @@ def shrink(net: MediamlSr, share: NDArray[np.float64]) -> None:
     """Multiplies the last convolution's modulation, so that the residual is `share` (KNOTS,) of what it was. In place."""
     kept = torch.from_numpy(share).to(net.modulation)[:, None]
     middle = net.modulation.shape[1] // 2
-    last = net.blocks[-1].bias.shape[0]  # type: ignore[union-attr]
+    last = net.convolutions()[-1].bias.shape[0]
     with torch.no_grad():
         scale, shift = net.modulation[:, middle - last : middle], net.modulation[:, -last:]
         scale.copy_((1 + scale) * kept - 1)

@@ -22,13 +22,18 @@ from mediaml.restore.luma import bfloat16_is_fast
 from pipelines.sr_training.pairs import PATCH, Pairs
 
 Report = Callable[[int, float, float, MediamlSr], None]  # step, share of the time, loss, net
-BATCH, CROP = 8, 48
-PEAK_RATE, LAST_RATE, WARM_UP = 1.5e-3, 5e-6, 200  # of Adam; steps
+BATCH, CROP = 16, 48
+PEAK_RATE, LAST_SHARE, WARM_UP = (
+    2e-3,
+    3e-3,
+    200,
+)  # of Muon, with the root mean square of Adam's steps; share of it; steps
+OTHERS_RATE = 0.75  # of Adam, which has biases, gate and modulation, as a share of Muon's
 GATE_FROM, GATE_RATE = (
     0.15,
-    0.3,
-)  # share of the time before which the gate stays open; its rate as a share of the others'
-MODULATION_RATE = 3.0  # each knot is seen by a few of the patches only
+    0.23,
+)  # share of the time before which the gate stays open; its rate as a share of Muon's
+MODULATION_RATE = 2.25  # each knot is seen by a few of the patches only
 EMA = 0.999
 SAVE_SECONDS = 240
 CLEAN = 0.3  # share of pictures that were never coded, of those that the estimator is shown
@@ -46,16 +51,15 @@ def train(
     *,
     channels: int,
     depth: int,
-    wide: int | None,
     report: Report,
     seed: int = 0,
 ) -> MediamlSr:
-    """The averaged, collapsed net after `minutes` by the clock.
+    """The averaged net after `minutes` by the clock.
 
     The learning rate falls as a cosine of elapsed time, so a slower machine does fewer steps of the same schedule. Everything
     is written to `state` every four minutes, and a call that finds the file goes on from there, with the pairs of this call.
     """
-    run = _Run(channels, depth, wide, seed)
+    run = _Run(channels, depth, seed)
     if state.is_file():
         run.load(state)
     chance = np.cumsum(sampling(pairs))
@@ -66,32 +70,41 @@ def train(
         if time.monotonic() - saved > SAVE_SECONDS:
             saved, run.elapsed = time.monotonic(), time.monotonic() - begun
             run.save(state)
-            report(run.step, share, loss, run.average.collapsed())
+            report(run.step, share, loss, run.average)
     run.elapsed = minutes * 60
     run.save(state)
-    return run.average.collapsed()
+    return run.average
 
 
 class _Run:
-    """The net, its average, the optimizer, and how far they are."""
+    """The net, its average, the optimizers, and how far they are.
 
-    def __init__(self, channels: int, depth: int, wide: int | None, seed: int) -> None:
+    Kernels are trained by Muon (Jordan et al. 2024; steps scaled as by Liu et al. 2025, arXiv:2502.16982), as matrices of
+    output channels by all else; what is left, by Adam.
+    """
+
+    def __init__(self, channels: int, depth: int, seed: int) -> None:
         torch.manual_seed(seed)
-        self.net = MediamlSr(channels, depth, wide)
+        self.net = MediamlSr(channels, depth)
         if bfloat16_is_fast(torch.device("cpu")):
             self.net.compute_dtype = torch.bfloat16
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        groups = [[*self.net.blocks.parameters()], [*self.net.gate.parameters()], [self.net.modulation]]
-        self.optimizer = torch.optim.Adam([{"params": g} for g in groups], lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
+        self.kernels = [c.weight for c in self.net.convolutions()]
+        # PyTorch's Muon takes matrices only: these share the kernels' memory
+        self.matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in self.kernels]
+        self.muon = torch.optim.Muon(self.matrices, lr=PEAK_RATE, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        groups = [[c.bias for c in self.net.convolutions()], [*self.net.gate.parameters()], [self.net.modulation]]
+        self.adam = torch.optim.Adam([{"params": g} for g in groups], lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
         self.step, self.elapsed, self.seed = 0, 0.0, seed
 
     def rates(self, share: float) -> None:
         """Sets the learning rates at this share of the time."""
-        rate = LAST_RATE + (PEAK_RATE - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+        rate = PEAK_RATE * (LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share)))
         rate *= min(1.0, (self.step + 1) / WARM_UP)
+        self.muon.param_groups[0]["lr"] = rate
         # a gate that may close while the residual is still noise never opens again
-        factors = (1.0, GATE_RATE if share > GATE_FROM else 0.0, MODULATION_RATE)
-        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
+        factors = (OTHERS_RATE, GATE_RATE if share > GATE_FROM else 0.0, MODULATION_RATE)
+        for group, factor in zip(self.adam.param_groups, factors, strict=True):
             group["lr"] = rate * factor
 
     def learn(self, pairs: Pairs, chance: NDArray[np.float64], *, decibels: bool) -> float:
@@ -99,26 +112,32 @@ class _Run:
         low, high, strength = _batch(pairs, chance, np.random.default_rng([self.seed, self.step]))
         shown = self.net(low, strength)
         loss = _decibels(shown, high, low) if decibels else _charbonnier(shown, high)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.net.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
+        for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
+            assert kernel.grad is not None
+            matrix.grad = kernel.grad.flatten(1)
+        self.muon.step()
+        self.adam.step()
         self.step += 1
         follow(self.average, self.net, min(EMA, self.step / (self.step + 100)))
         return float(loss.detach())
 
     def save(self, path: Path) -> None:
         part = path.with_suffix(".part")
-        modules = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
-        torch.save({k: m.state_dict() for k, m in modules.items()} | {"step": self.step, "elapsed": self.elapsed}, part)
+        states = {name: kept.state_dict() for name, kept in self._parts().items()}
+        torch.save(states | {"step": self.step, "elapsed": self.elapsed}, part)
         part.replace(path)
 
     def load(self, path: Path) -> None:
         found: dict[str, Any] = torch.load(path, weights_only=True)
-        self.net.load_state_dict(found["net"])
-        self.average.load_state_dict(found["average"])
-        self.optimizer.load_state_dict(found["optimizer"])
+        for name, kept in self._parts().items():
+            kept.load_state_dict(found[name])
         self.step, self.elapsed = found["step"], found["elapsed"]
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {"net": self.net, "average": self.average, "muon": self.muon, "adam": self.adam}
 
 
 def as_estimated(pairs: Pairs, estimator: StrengthEstimator) -> Pairs:

@@ -1,4 +1,4 @@
-"""Our network's parts: the base, the collapse, the modulation, chroma positions, tiles."""
+"""Our network's parts: the base, the modulation, chroma positions, tiles."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mediaml.restore.strength import Steady, exported_strength, jpeg_strength
 from mediaml.restore.tiling import tile_side, tiled
 
 
-def trained_like(seed: int = 0, wide: int | None = None) -> MediamlSr:
+def trained_like(seed: int = 0) -> MediamlSr:
     """A small net that does something."""
     torch.manual_seed(seed)
-    net = MediamlSr(channels=8, depth=2, wide=wide)
+    net = MediamlSr(channels=8, depth=2)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -46,17 +46,8 @@ def test_the_base_is_lanczos_interpolation() -> None:
 
 def test_a_new_network_gives_the_base() -> None:
     x = torch.rand(2, 1, 12, 14)
-    for wide in (None, 24):
-        net = MediamlSr(channels=8, depth=2, wide=wide)
-        torch.testing.assert_close(net(x, torch.tensor([0.0, 0.6])), lanczos_x2(x), atol=1e-6, rtol=0)
-
-
-def test_the_collapsed_network_gives_the_same() -> None:
-    net = trained_like(wide=24)
-    x, strength = torch.rand(2, 1, 11, 13), torch.tensor([0.1, 0.7])
-    plain = net.collapsed()
-    assert sum(p.numel() for p in plain.parameters()) < sum(p.numel() for p in net.parameters())
-    torch.testing.assert_close(plain(x, strength), net(x, strength), atol=1e-5, rtol=0)
+    net = MediamlSr(channels=8, depth=2)
+    torch.testing.assert_close(net(x, torch.tensor([0.0, 0.6])), lanczos_x2(x), atol=1e-6, rtol=0)
 
 
 def test_frames_alone_give_what_they_give_together() -> None:

@@ -28,7 +28,7 @@ def some_pairs(count: int = 6) -> Pairs:
 def run(folder: Path, minutes: float) -> tuple[MediamlSr, list[int]]:
     steps: list[int] = []
     net = train(
-        some_pairs(), minutes, folder / "state.pt", channels=8, depth=1, wide=12,
+        some_pairs(), minutes, folder / "state.pt", channels=8, depth=1,
         report=lambda step, *_: steps.append(step),
     )  # fmt: skip
     return net, steps
@@ -44,6 +44,17 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
     assert second[0] == first[-1] + 1
     assert second[-1] > second[0]
     assert net.blocks[0].bias.shape == (8,)
+
+
+def test_muon_moves_the_kernels_themselves() -> None:
+    pairs = some_pairs()
+    run = training._Run(channels=8, depth=1, seed=0)
+    before = [k.detach().clone() for k in run.kernels]
+    run.rates(0.5)
+    for _ in range(2):  # the last one begins at zero, so that only it moves in the first step
+        run.learn(pairs, np.cumsum(training.sampling(pairs)), decibels=False)
+    for kernel, was in zip(run.net.convolutions(), before, strict=True):
+        assert not torch.equal(kernel.weight, was)
 
 
 def test_strengths_are_those_that_a_player_would_estimate() -> None:
