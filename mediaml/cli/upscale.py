@@ -56,6 +56,8 @@ def upscale(
 ) -> None:
     """Enlarge video with a network; sound, subtitles, chapters, metadata and every picture's time are copied.
 
+    Subtitles of text become what the new container knows (SubRip in .mkv, 3GPP timed text in .mp4, WebVTT in .webm).
+
     The output gets its name when it is whole. A run that was broken off goes on where it was: give the same command again.
 
     Exit codes: 0 all well, 1 a picture or the file failed, 2 bad use (no encoder, no space, interlaced).

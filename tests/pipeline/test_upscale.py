@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.subtitles.subtitle import SubtitleSet
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -120,6 +121,49 @@ def test_everything_beside_the_picture_is_kept(tmp_path: Path, settings: Setting
         frame = next(b.decode(video=0))
         assert (frame.colorspace, frame.color_trc, frame.color_primaries, frame.color_range) == (9, 16, 9, 1)
     assert times(out) == times(source)
+
+
+def captioned(path: Path) -> Path:
+    """Ten pictures and two lines of 3GPP timed text, in German."""
+    line = "0,0,Default,,0,0,0,,{words}"
+    header = av.CodecContext.create("subrip", "r")
+    header.open()
+    with av.open(str(make_clip(path.with_name("plain.mp4"), 10))) as clip, av.open(str(path), "w") as out:
+        video = out.add_stream_from_template(clip.streams.video[0])
+        text: Any = out.add_stream("mov_text")
+        text.metadata["language"] = "deu"
+        text.codec_context.subtitle_header = header.subtitle_header  # type: ignore[attr-defined]
+        for packet in clip.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+        for start, words in ((40, r"Grüße {\b1}laut{\b0}\N你好"), (240, "Ende")):
+            shown = SubtitleSet.create(line.format(words=words).encode(), 0, 120, start)
+            packet = av.Packet(bytes(text.codec_context.encode_subtitle(shown)))
+            packet.pts, packet.dts, packet.duration, packet.time_base = start, start, 120, Fraction(1, 1000)
+            packet.stream = text
+            out.mux(packet)
+    return path
+
+
+def test_subtitles_become_the_new_containers_text(tmp_path: Path, settings: Settings) -> None:
+    """MP4's timed text in Matroska, and from there in MP4 again."""
+    source = captioned(tmp_path / "in.mp4")
+    matroska, again = tmp_path / "out.mkv", tmp_path / "again.mp4"
+    upscale(source, matroska, settings())
+    upscale(matroska, again, settings())
+    shown: dict[str, list[tuple[float, float, str]]] = {".mkv": [], ".mp4": []}
+    for path in (matroska, again):
+        with av.open(str(path)) as container:
+            stream = container.streams.subtitles[0]
+            assert stream.metadata["language"] == "deu"
+            for packet in container.demux(stream):
+                for part in stream.decode(packet) if packet.size > 2 else ():
+                    at = float(packet.pts * packet.time_base), float(packet.duration * packet.time_base)
+                    shown[path.suffix].append((*at, part.ass.decode().split(",", 8)[-1]))
+    assert [(s, d) for s, d, _ in shown[".mkv"]] == [(0.04, 0.12), (0.24, 0.12)]
+    assert [w for *_, w in shown[".mkv"]] == ["Grüße {\\b1}laut{\\b0}\\N你好", "Ende"]
+    assert [(s, d, w.replace(r"{\r}", r"{\b0}")) for s, d, w in shown[".mp4"]] == shown[".mkv"]
 
 
 def test_a_run_that_was_broken_off_goes_on(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

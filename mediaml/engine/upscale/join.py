@@ -19,6 +19,7 @@ from av.video.stream import VideoStream as AvVideoStream
 from mediaml.decode.opening import open_container
 from mediaml.engine.upscale.encoder import CodedPacket, configure, encoder_options, keeping_priority, read_segment
 from mediaml.engine.upscale.plan import UpscalePlan, container_format
+from mediaml.engine.upscale.timed_text import TextConverter, text_codec_for
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour
 
@@ -37,10 +38,11 @@ class Segments(NamedTuple):
 
 def join(plan: UpscalePlan, segments: Segments, target: Path) -> None:
     """Writes `target`: the segments' video at its place among the source's streams, all others copied packet by packet,
-    with chapters, attachments, metadata and dispositions. Raises OutputUnwritable where the container holds no such stream.
+    with chapters, attachments, metadata and dispositions. Subtitles that the container does not know are written in the
+    format of text that it does. Raises OutputUnwritable where the container holds no such stream.
     """
     with open_container(plan.source) as source, _opened(plan, target) as out:
-        copies: dict[int, Stream] = {}
+        copies: dict[int, Stream | TextConverter] = {}
         video: AvVideoStream | None = None
         for stream in source.streams:
             if stream.index == plan.video.index:
@@ -72,8 +74,7 @@ def _video_stream(plan: UpscalePlan, segments: Segments, like: Stream, out: Outp
     stream = cast(AvVideoStream, made)
     configure(stream.codec_context, plan, segments.colour, segments.base)
     stream.time_base = segments.base
-    stream.metadata.update(like.metadata)
-    stream.disposition = like.disposition
+    _describe(stream, like)
     return stream
 
 
@@ -86,8 +87,12 @@ def check_copies(plan: UpscalePlan) -> None:
                 _check_held(plan, stream, out)
 
 
+def _is_held(stream: Stream, out: OutputContainer) -> bool:
+    return stream.codec_context is None or stream.codec_context.codec.canonical_name in out.supported_codecs
+
+
 def _check_held(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> None:
-    if stream.codec_context is None or stream.codec_context.codec.canonical_name in out.supported_codecs:
+    if _is_held(stream, out) or text_codec_for(stream, out) is not None:
         return
     other = ".mkv" if plan.out.suffix.lower() != ".mkv" else plan.source.suffix.lower()
     raise OutputUnwritable(
@@ -96,7 +101,12 @@ def _check_held(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> None
     )
 
 
-def _copied(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> Stream:
+def _copied(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> Stream | TextConverter:
+    text = None if _is_held(stream, out) else text_codec_for(stream, out)
+    if text is not None:
+        converter = TextConverter(stream, out, text)
+        _describe(converter.stream, stream)
+        return converter
     name = stream.codec_context.name if stream.codec_context is not None else stream.type
     if stream.type != "data":
         _check_held(plan, stream, out)
@@ -104,9 +114,13 @@ def _copied(plan: UpscalePlan, stream: Stream, out: OutputContainer) -> Stream:
         copy = out.add_stream_from_template(stream, opaque=True)
     except (ValueError, FFmpegError) as error:
         raise OutputUnwritable(f"{plan.out.name}: stream {stream.index} ({name}) cannot be copied: {error}") from error
-    copy.metadata.update(stream.metadata)
-    copy.disposition = stream.disposition
+    _describe(copy, stream)
     return copy
+
+
+def _describe(copy: Stream, like: Stream) -> None:
+    copy.metadata.update(like.metadata)
+    copy.disposition = like.disposition
 
 
 def _attach(stream: AttachmentStream, out: OutputContainer) -> None:
@@ -117,7 +131,11 @@ def _attach(stream: AttachmentStream, out: OutputContainer) -> None:
 
 
 def _mux(
-    source: InputContainer, out: OutputContainer, copies: dict[int, Stream], video: AvVideoStream, segments: Segments
+    source: InputContainer,
+    out: OutputContainer,
+    copies: dict[int, Stream | TextConverter],
+    video: AvVideoStream,
+    segments: Segments,
 ) -> None:
     """Interleaves by decode time, so that no more than a moment of any stream waits in memory."""
     pending = _Pending(_timed(segments), video, segments.base, out)
@@ -127,7 +145,13 @@ def _mux(
             continue  # the demuxer's end marker
         ticks = packet.dts if packet.dts is not None else packet.pts
         pending.write_until(Fraction(int(ticks or 0)) * packet.time_base)
-        packet.stream = copies[packet.stream_index]
+        copy = copies[packet.stream_index]
+        if isinstance(copy, TextConverter):
+            converted = copy.convert(packet)
+            if converted is not None:
+                out.mux(converted)
+            continue
+        packet.stream = copy
         out.mux(packet)
     pending.write_until(None)
 
