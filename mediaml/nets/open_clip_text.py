@@ -10,15 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mediaml.errors import InvalidValue, UsageError, printable
-
-if TYPE_CHECKING:
-    from mediaml.nets.open_clip_net import Architecture
+from mediaml.nets.open_clip_architecture import Architecture
 
 LOCAL = "local-dir:"
 EXTRA = "pip install 'mediaml[transformers]'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediaml.retrieval.spaces import Space
+from mediaml.retrieval.space import Space
 from mediaml.retrieval.where import HIT
 from mediaml.tables.reader import literal
 

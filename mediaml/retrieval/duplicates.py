@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mediaml.derive.inputs import matrix
 from mediaml.errors import InvalidValue
-from mediaml.retrieval.spaces import LITE0, Space, spaces_of
+from mediaml.retrieval.space import LITE0, Space
+from mediaml.retrieval.spaces import spaces_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
 from mediaml.tables.rows import decode_path

@@ -14,20 +14,19 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mediaml.derive.inputs import matrix
-from mediaml.errors import InvalidValue, LakeUnwritable, UsageError, printable
+from mediaml.errors import InvalidValue, LakeUnwritable, printable
 from mediaml.retrieval.candidates import candidates_sql
-from mediaml.retrieval.spaces import Space
+from mediaml.retrieval.space import Space
+from mediaml.retrieval.vector_index import BLOCK, VectorIndex, load_faiss
 from mediaml.retrieval.warm import warm
 from mediaml.retrieval.where import HIT
 from mediaml.tables import Lake
@@ -36,65 +35,11 @@ from mediaml.tables.reader import literal
 EXACT_UP_TO = 200_000  # vectors that are compared one by one
 FOLDER = "sidecars"
 FORMAT = 3
-COMPARED_AGAIN = 30  # candidates a hit wanted
 SMALLEST = 1000  # vectors worth an index
 TRAINING = 65_536  # vectors that the codes are learnt from
-_BLOCK = 50_000
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, vectors done, vectors in all)."""
-
-
-@dataclass(slots=True, eq=False)
-class VectorIndex:
-    """An open index: `rows` are the hits (columns of HIT) in the order of its vectors."""
-
-    rows: pa.Table
-    kind: str
-    _index: Any
-
-    @property
-    def size(self) -> int:
-        return self.rows.num_rows
-
-    def rows_at(self, positions: NDArray[np.int64]) -> pa.Table:
-        """The hits at these positions. (`take` would copy a table in chunks: 30 ms of a million rows.)"""
-        return pa.concat_tables([self.rows.slice(0, 0), *(self.rows.slice(int(p), 1) for p in positions)])
-
-    def search(
-        self, vector: NDArray[np.float32], top: int, allowed: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Positions and cosines of the `top` nearest, best first, among `allowed` positions (None for all)."""
-        faiss = _faiss()
-        faiss.omp_set_num_threads(1)
-        if allowed is not None:
-            return self._among(vector, top, allowed)
-        settings = faiss.IndexRefineSearchParameters(k_factor=COMPARED_AGAIN)
-        scores, at = self._index.search(vector[None], min(top, self.size), params=settings)
-        kept = at[0] >= 0
-        return at[0][kept], scores[0][kept]
-
-    def _among(
-        self, vector: NDArray[np.float32], top: int, allowed: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        refine = _faiss().downcast_index(self._index.refine_index)
-        parts = [
-            refine.reconstruct_batch(allowed[begin : begin + _BLOCK]) @ vector
-            for begin in range(0, len(allowed), _BLOCK)
-        ]
-        scores = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        best = np.argsort(-scores, kind="stable")[:top]
-        return allowed[best], scores[best].astype(np.float32)
-
-    def positions(self, kept: pa.Table) -> NDArray[np.int64]:
-        """Where these hits (media_id, start_seconds, scope) stand in the index."""
-        return np.flatnonzero(pc.call_function("is_in", [_keys(self.rows)], pc.SetLookupOptions(_keys(kept))))
-
-
-def _keys(rows: pa.Table) -> pa.Array:
-    """What tells a hit from all others, as one text each."""
-    columns = [rows.column(n).combine_chunks().cast(pa.string()) for n in ("media_id", "start_seconds", "scope")]
-    return pc.call_function("binary_join_element_wise", [*columns, pa.scalar(" ")])
 
 
 def folder_of(lake: Lake, space: Space) -> Path:
@@ -135,7 +80,7 @@ def _read_index(lake: Lake, space: Space) -> VectorIndex | None:
         return None
     if facts["state"] != lake.state() and facts["fingerprint"] != fingerprint(lake, space):
         return None
-    faiss = _faiss()
+    faiss = load_faiss()
     mapped = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)  # of FAISS 1.11 and later
     index = faiss.read_index(str(folder / "vectors.faiss"), mapped)
     return VectorIndex(pq.read_table(folder / "rows.parquet"), facts["kind"], index)
@@ -146,7 +91,7 @@ def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> P
 
     Raises UsageError (faiss is not installed), InvalidValue (too few vectors to be worth it), LakeUnwritable.
     """
-    faiss = _faiss()
+    faiss = load_faiss()
     tell = progress or (lambda *_: None)
     state, vectors = lake.state(), fingerprint(lake, space)
     order = "ORDER BY media_id, start_seconds, scope"
@@ -162,9 +107,9 @@ def build_index(lake: Lake, space: Space, progress: Progress | None = None) -> P
     tell("training", 0, count)
     sample = np.random.default_rng(0).permutation(count)[:TRAINING]
     index.train(_unit_rows(matrix(found.column("vector").take(pa.array(np.sort(sample))))))
-    for begin in range(0, count, _BLOCK):
-        index.add(_unit_rows(matrix(found.column("vector").slice(begin, _BLOCK))))
-        tell("adding", min(count, begin + _BLOCK), count)
+    for begin in range(0, count, BLOCK):
+        index.add(_unit_rows(matrix(found.column("vector").slice(begin, BLOCK))))
+        tell("adding", min(count, begin + BLOCK), count)
     facts = {
         "format": FORMAT,
         "state": state,
@@ -183,7 +128,7 @@ def _put(lake: Lake, space: Space, index: Any, rows: pa.Table, facts: dict[str, 
         made = Path(tempfile.mkdtemp(prefix=".index-", dir=target.parent))
         made.chmod(target.parent.stat().st_mode)  # readable by whoever may read the lake
         try:
-            _faiss().write_index(index, str(made / "vectors.faiss"))
+            load_faiss().write_index(index, str(made / "vectors.faiss"))
             pq.write_table(rows, made / "rows.parquet")
             (made / "index.json").write_text(json.dumps(facts), encoding="utf-8")
             shutil.rmtree(target, ignore_errors=True)
@@ -199,11 +144,3 @@ def _put(lake: Lake, space: Space, index: Any, rows: pa.Table, facts: dict[str, 
 
 def _unit_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
-
-
-def _faiss() -> Any:
-    try:
-        import faiss  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise UsageError("an index needs the package faiss; install it with: pip install 'mediaml[search]'") from None
-    return faiss

@@ -14,7 +14,8 @@ from mediaml.derive.inputs import matrix
 from mediaml.derive.pooling import pool_shots
 from mediaml.engine.embedding import embed
 from mediaml.errors import InvalidValue, UnknownName, printable
-from mediaml.retrieval.spaces import CLAP, Space, address_of
+from mediaml.retrieval.space import CLAP, Space
+from mediaml.retrieval.spaces import address_of
 from mediaml.retrieval.warm import media_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal

@@ -15,8 +15,10 @@ from mediaml.derive.inputs import matrix
 from mediaml.errors import InvalidValue
 from mediaml.retrieval import query as queries
 from mediaml.retrieval.candidates import candidates_sql
-from mediaml.retrieval.index import EXACT_UP_TO, VectorIndex, open_index
-from mediaml.retrieval.spaces import Space, choose
+from mediaml.retrieval.index import EXACT_UP_TO, open_index
+from mediaml.retrieval.space import Space
+from mediaml.retrieval.spaces import choose
+from mediaml.retrieval.vector_index import VectorIndex
 from mediaml.retrieval.warm import media_of
 from mediaml.retrieval.where import HIT, filtered
 from mediaml.tables import Lake

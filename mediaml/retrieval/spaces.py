@@ -1,61 +1,22 @@
-"""The spaces of vectors that a lake holds. Vectors of two spaces are never compared."""
+"""The spaces of vectors that a lake holds, and which of them answers a query."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from mediaml.derive.label_space import MODEL as LABEL_SPACE
 from mediaml.errors import InvalidValue, UnknownName
+from mediaml.retrieval.space import CLAP, LITE0, OPEN_CLIP, Query, Space
 from mediaml.retrieval.warm import warm
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
-
-LITE0 = "embed_lite0"
-OPEN_CLIP = "open_clip:"
-CLAP = "clap:"  # joint spaces of sound and text
-Query = Literal["words", "picture", "example"]
 
 _SPACES = """
 SELECT model, weights_sha256, count(*) FILTER (scope IN ('shot', 'window', 'file')) AS pooled,
     count(DISTINCT media_id) AS media, any_value(media_id) AS one, max(computed_at) AS newest
 FROM embeddings GROUP BY model, weights_sha256 ORDER BY newest DESC, model
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """One space: the same model with the same weights."""
-
-    model: str
-    weights_sha256: str
-    dimensions: int
-    pooled: int  # vectors of shots, windows of sound and files
-    media: int
-
-    @property
-    def is_open_clip(self) -> bool:
-        return self.model.startswith(OPEN_CLIP)
-
-    @property
-    def is_clap(self) -> bool:
-        return self.model.startswith(CLAP)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether its weights are a file of the user's own, which only `--model` can name."""
-        return self.is_clap or (self.is_open_clip and "/@" in self.model)
-
-    @property
-    def is_lite0(self) -> bool:
-        return self.model.split("@")[0] == LITE0
-
-    def answers(self, query: Query) -> bool:
-        """Whether such a query can be put to it: words need a text tower, pictures an image tower that is here."""
-        if query == "words":
-            return self.is_open_clip or self.is_clap or self.model == LABEL_SPACE
-        return query == "example" or self.is_open_clip or self.is_lite0
 
 
 def spaces_of(lake: Lake) -> list[Space]:

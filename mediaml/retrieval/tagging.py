@@ -14,7 +14,8 @@ from mediaml.derive.space_pooling import SUFFIX
 from mediaml.derive.vocabulary import Embedder, Vocabulary, find_vocabulary
 from mediaml.derive.vocabulary_tags import Target, VocabularyTags, label_space_target
 from mediaml.errors import InvalidValue
-from mediaml.retrieval.spaces import LABEL_SPACE, Space, address_of, choose, spaces_of
+from mediaml.retrieval.space import LABEL_SPACE, Space
+from mediaml.retrieval.spaces import address_of, choose, spaces_of
 from mediaml.tables import Lake
 from mediaml.tables.reader import literal
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from mediaml.retrieval.space import Space
+from mediaml.retrieval.vector_index import VectorIndex
 from mediaml.tables import Lake
 from mediaml.tables.rows import decode_path
-
-if TYPE_CHECKING:
-    from mediaml.retrieval.index import VectorIndex
-    from mediaml.retrieval.spaces import Space
 
 
 @dataclass(slots=True, eq=False)

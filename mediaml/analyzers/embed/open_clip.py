@@ -35,17 +35,8 @@ from mediaml.analyzers.embed.joint_vector import joint_vector
 from mediaml.errors import InvalidValue, UnknownName, WeightsError, printable
 from mediaml.frames import FrameBatch
 from mediaml.nets.checkpoint import read_checkpoint
-from mediaml.nets.open_clip_net import (
-    CONFIG,
-    PRECISIONS,
-    Architecture,
-    OpenClipNet,
-    Precision,
-    adapted,
-    architecture,
-    build,
-    matching_architectures,
-)
+from mediaml.nets.open_clip_architecture import CONFIG, Architecture, architecture
+from mediaml.nets.open_clip_net import PRECISIONS, OpenClipNet, Precision, adapted, build, matching_architectures
 from mediaml.nets.open_clip_text import tokenizer
 from mediaml.spec import Fit, Need, Spec, View
 from mediaml.weights.open_clip_models import split_reference

@@ -39,7 +39,6 @@ class TextConverter:
         self.stream = out.add_stream(codec)  # type: ignore[call-overload]
         self._encoder = cast(SubtitleCodecContext, self.stream.codec_context)
         self._encoder.subtitle_header = self._decoder.subtitle_header
-        self._encoder.time_base = stream.time_base
 
     def convert(self, packet: Packet) -> Packet | None:
         """None for the empty samples that mark pauses in 3GPP timed text."""
