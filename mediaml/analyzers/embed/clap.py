@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
-from mediaml.analyzers.audio.window_vectors import embedding_rows
+from mediaml.analyzers.audio.window_vectors import WindowVectors
 from mediaml.analyzers.base import Analyzer, analyzer_family
 from mediaml.analyzers.embed.joint_vector import joint_vector
 from mediaml.errors import InvalidValue, WeightsAbsent, WeightsError, printable
@@ -85,7 +85,7 @@ class ClapEmbedding(RunAnalyzer):
         self._sha256 = weights.identity_sha256(self.choice.weight)
 
     def reset(self) -> None:
-        self._windows: list[tuple[float, float, Any]] = []
+        self._windows = WindowVectors()
 
     def begin_run(self) -> None:
         self._at = 0
@@ -93,16 +93,16 @@ class ClapEmbedding(RunAnalyzer):
     def add(self, piece: Tensor) -> None:
         count = piece.shape[1]
         if count >= _SHORTEST_SECONDS * self.rate or not self._windows:
-            vector = self._net.sounds(piece[:1])[0].cpu().numpy()
+            vector = self._net.sounds(piece[:1])[0].cpu()
             start = self.origin + self._at / self.rate
-            self._windows.append((start, start + count / self.rate, vector))
+            self._windows.add(start, start + count / self.rate, vector)
         self._at += count
 
     def end_run(self) -> None:
         pass
 
     def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
-        return {Table.EMBEDDINGS: embedding_rows(self._windows, self.space, self._sha256)}
+        return {Table.EMBEDDINGS: self._windows.rows(self.space, self._sha256)}
 
 
 @cache
