@@ -9,7 +9,6 @@ Its sounds then answer to words: `mediaml search LAKE "dog barking" --model clap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,8 +22,8 @@ from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
 from mediaml.analyzers.audio.window_vectors import WindowVectors
 from mediaml.analyzers.base import Analyzer, analyzer_family
-from mediaml.analyzers.embed.joint_vector import joint_vector
-from mediaml.errors import InvalidValue, WeightsAbsent, WeightsError, printable
+from mediaml.analyzers.embed.joint_vector import check_same_weights, embedder_name, joint_vector
+from mediaml.errors import InvalidValue, WeightsAbsent, printable
 from mediaml.nets.clap import WEIGHTS, ClapNet, FrontEnd, dimensions, front_end
 from mediaml.spec import AudioView, Need, Spec, Table
 
@@ -45,7 +44,7 @@ class ClapChoice:
 
     @property
     def name(self) -> str:
-        return "embed_" + re.sub(r"[^a-z0-9]+", "_", self.space.lower()).strip("_")
+        return embedder_name(self.space)
 
 
 def parse(address: str) -> ClapChoice:
@@ -141,10 +140,5 @@ def text_tower(space: str, weights_sha256: str, address: str | None) -> ClapNet:
     if address is None:
         raise InvalidValue(f"the space {space} comes from a folder of your own; name it: --model clap:@FOLDER")
     choice = parse(address)
-    found = weights.weights_sha256(choice.weight)
-    if found != weights_sha256:
-        raise WeightsError(
-            f"the vectors of {space} were made with weights of sha256 {weights_sha256[:12]}..., those here have "
-            f"{found[:12]}...: two spaces are not comparable; use the same weights, or embed again"
-        )
+    check_same_weights(space, weights_sha256, choice.weight)
     return clap_net(choice)
