@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mediaml.cli.console import errors_console, output_console, print_json, print_table
+from mediaml.errors import printable
+
+_NAMED = 3  # files that a line lists
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +39,10 @@ def transcribe(
     """Transcribe speech into the table `transcripts`: words with times, language and confidence.
 
     Only stretches in which a voice is heard reach the recogniser: silence and music give no text. What the lake holds
-    already is not computed again; `--subtitles` writes what it holds.
+    already is not computed again; `--subtitles` writes what it holds. Files without sound, and those without speech, are
+    said.
 
-    Exit codes: 0 all well, 1 some files failed, 2 bad use.
+    Exit codes: 0 all well; 1 some files failed, a file that you named has no sound, or none of the files has any; 2 bad use.
 
     Examples:
 
@@ -55,7 +59,7 @@ def transcribe(
     from mediaml.engine.analyze import discover, run_analysis
     from mediaml.engine.progress import RichProgress, SilentProgress
     from mediaml.engine.settings import Settings
-    from mediaml.engine.transcripts import write_subtitles
+    from mediaml.engine.transcripts import files_without, write_subtitles
 
     given: dict[str, Any] = {} if workers is None else {"workers": workers}
     settings = Settings(
@@ -67,11 +71,24 @@ def transcribe(
     if subtitles is not None:
         for path in write_subtitles(lake, subtitles.expanduser(), list(discovery.files)):
             output_console().print(str(path), markup=False, highlight=False, soft_wrap=True)
+    silent, wordless = files_without(lake, list(discovery.files))
+    untold = not {p.expanduser() for p in paths}.isdisjoint(silent) or (bool(silent) and len(silent) == summary.files)
+    exit_code = summary.exit_code or int(untold)
     if as_json:
-        print_json(summary.to_dict())
+        named = {"without_sound": [str(p) for p in silent], "without_speech": [str(p) for p in wordless]}
+        print_json({**summary.to_dict(), **named, "exit_code": exit_code})
     else:
         print_summary(summary, out)
-    raise typer.Exit(summary.exit_code)
+        _print_files("no sound, so nothing to transcribe", silent)
+        _print_files("sound, but no speech recognised", wordless)
+    raise typer.Exit(exit_code)
+
+
+def _print_files(what: str, files: list[Path]) -> None:
+    if files:
+        more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        names = ", ".join(printable(p) for p in files[:_NAMED])
+        errors_console().print(f"{what}: {names}{more}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_spoken(lake: Path, words: str, top: int, as_json: bool) -> None:

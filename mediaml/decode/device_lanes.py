@@ -64,14 +64,15 @@ class DeviceBatch(Batch):
             room[n].copy_(plane)  # on the device, without waiting
 
     def content(self, view: View, make_view: DeviceViews) -> tuple[Planes | None, dict[View, Tensor]]:
-        y, *chroma = (_aligned(room[: len(self.facts)], self._shift)[:, None] for room in self.room)
+        n = len(self.facts)
+        rooms = (room[:n] if 2 * n > self.capacity else room[:n].clone() for room in self.room)  # or all room is kept
+        y, *chroma = (self.aligned(room)[:, None] for room in rooms)
         planes = Planes(y, chroma[0] if chroma else None, chroma[1] if chroma else None, self.depth)
         if view.space != "rgb":
             return planes, {}
         whole = FrameBatch(*self.keys(), colour=self.colour, planes=planes, make_view=make_view)
         return None, {view: whole.view(view)}
 
-
-def _aligned(samples: Tensor, shift: int) -> Tensor:
-    """Without the unused low bits of the P formats."""
-    return samples.to(torch.int32).bitwise_right_shift(shift).to(torch.uint16) if shift else samples
+    def aligned(self, samples: Tensor) -> Tensor:
+        """Without the unused low bits of the P formats."""
+        return samples.to(torch.int32).bitwise_right_shift(self._shift).to(torch.uint16) if self._shift else samples

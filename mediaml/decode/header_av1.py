@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mediaml.decode.header_bits import HeaderBits
+from mediaml.decode.header_bits import FAULTS, HeaderBits
 
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
@@ -60,11 +60,11 @@ class Av1Quantiser:
         try:
             for kind, layers, content in _units(packet):
                 if kind == _SEQUENCE:
-                    self._sequence = _read_sequence(HeaderBits(content))
+                    self._sequence = _read_sequence(HeaderBits(content[:_HEADER_BYTES]))
                 elif kind in (_FRAME_HEADER, _FRAME) and self._sequence is not None:
                     found = self._frame(HeaderBits(content[:_HEADER_BYTES]), self._sequence, layers)
                     shown = shown if found is None else float(found)
-        except (EOFError, KeyError, IndexError):
+        except FAULTS:
             self._slots = [None] * 8  # what they hold now is not known
             return math.nan
         return shown

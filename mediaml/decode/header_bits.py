@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+FAULTS = (EOFError, ValueError, KeyError, IndexError)  # what following headers of unknown origin may raise
+_MOST_ZEROS = 32
+
 
 class HeaderBits:
-    """Reads from the front of `content`. Past its end: EOFError."""
+    """Reads from the front of `content`. Past its end: EOFError; a number that no header may hold: ValueError."""
 
     def __init__(self, content: bytes) -> None:
-        self._value = int.from_bytes(content, "big")
-        self._left = 8 * len(content)
+        self._content, self._at, self._end = content, 0, 8 * len(content)
 
     def u(self, count: int) -> int:
         """`count` bits, unsigned."""
-        if count > self._left:
-            raise EOFError("the header ends early")
-        self._left -= count
-        return (self._value >> self._left) & ((1 << count) - 1)
+        first = self._at >> 3
+        self.skip(count)
+        last = (self._at + 7) >> 3
+        value = int.from_bytes(self._content[first:last], "big") >> (8 * last - self._at)
+        return value & ((1 << count) - 1)
 
     def flag(self) -> bool:
         return bool(self.u(1))
 
     def skip(self, count: int) -> None:
-        self.u(count)
+        if self._at + count > self._end:
+            raise EOFError("the header ends early")
+        self._at += count
 
-    def ue(self) -> int:
-        """Exponential Golomb, unsigned (Rec. ITU-T H.265, 9.2); AV1's uvlc."""
+    def ue(self, most: int | None = None) -> int:
+        """Exponential Golomb, unsigned (Rec. ITU-T H.265, 9.2); AV1's uvlc. ValueError above `most`, or 32 bits."""
         zeros = 0
         while not self.u(1):
             zeros += 1
-        return (1 << zeros) - 1 + self.u(zeros)
+            if zeros > _MOST_ZEROS:
+                raise ValueError("a number of more than 32 bits")
+        value = (1 << zeros) - 1 + self.u(zeros)
+        if most is not None and value > most:
+            raise ValueError(f"{value} where at most {most} is allowed")
+        return value
 
     def se(self) -> int:
         """Exponential Golomb, signed."""

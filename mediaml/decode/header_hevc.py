@@ -10,11 +10,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mediaml.decode.header_bits import HeaderBits, bits_to_tell
+from mediaml.decode.header_bits import FAULTS, HeaderBits, bits_to_tell
 
 _SPS, _PPS, _VCL, _IRAP, _IDR = 33, 34, range(32), range(16, 24), (19, 20)
 _HEADER_BYTES = 1024  # no slice header seen is longer than a tenth of it
-_B, _P = 0, 1
+_SET_BYTES = 16384  # all scaling lists and reference sets take less than half of it
+_B, _P, _I = 0, 1, 2
+_QP = range(-48, 52)  # of 16-bit video to 8-bit
+_MOST_SPS, _MOST_PPS = (
+    15,
+    63,
+)  # their numbers; the limits that follow are the standard's too (7.4.3.2, 7.4.3.3, 7.4.7.1, 7.4.8)
+_MOST_REFS, _MOST_REF_SETS, _MOST_LONG_TERM = 16, 64, 32
+_SCREEN_PROFILES = (9, 11)  # screen content: the picture may refer to itself, which is not followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +43,7 @@ class _Sps:
     separate_planes: bool
     order_bits: int
     ref_sets: tuple[_RefSet, ...]
-    long_term: (
-        tuple[bool, ...] | None
-    )  # of each listed one, whether it is used; None: there are no long-term references
+    long_term: tuple[bool, ...] | None  # of each listed one, whether it is used; None: no long-term references
     sao: bool
     temporal_mvp: bool
 
@@ -79,7 +85,7 @@ class HevcQuantiser:
                 if unit[0] >> 1 in _VCL:
                     return self._slice(unit)
                 self._parameters(unit)
-        except (EOFError, KeyError, IndexError):
+        except FAULTS:
             pass
         return math.nan
 
@@ -87,12 +93,12 @@ class HevcQuantiser:
         kind = unit[0] >> 1 if unit else -1
         try:
             if kind == _SPS:
-                number, sps = _read_sps(HeaderBits(_plain(unit, len(unit))))
+                number, sps = _read_sps(HeaderBits(_plain(unit, _SET_BYTES)))
                 self._sps[number] = sps
             elif kind == _PPS:
-                number, pps = _read_pps(HeaderBits(_plain(unit, len(unit))))
+                number, pps = _read_pps(HeaderBits(_plain(unit, _SET_BYTES)))
                 self._pps[number] = pps
-        except (EOFError, IndexError):
+        except FAULTS:
             return  # a later picture that refers to it is then not known
 
     def _slice(self, unit: bytes) -> float:
@@ -101,10 +107,10 @@ class HevcQuantiser:
             return math.nan
         if kind in _IRAP:
             bits.skip(1)
-        pps = self._pps[bits.ue()]
+        pps = self._pps[bits.ue(_MOST_PPS)]
         sps = self._sps[pps.sps]
         bits.skip(pps.extra_bits)
-        slice_type = bits.ue()
+        slice_type = bits.ue(_I)
         bits.skip(pps.output_flag + 2 * sps.separate_planes)
         used, temporal_mvp = 0, False
         if kind not in _IDR:
@@ -113,7 +119,8 @@ class HevcQuantiser:
             bits.skip(1 + sps.chroma)
         if slice_type in (_B, _P):
             _skip_prediction(bits, sps, pps, slice_type == _B, used, temporal_mvp)
-        return float(pps.qp + bits.se())
+        qp = pps.qp + bits.se()
+        return float(qp) if qp in _QP else math.nan
 
 
 def _slice_references(bits: HeaderBits, sps: _Sps) -> tuple[int, bool]:
@@ -121,12 +128,12 @@ def _slice_references(bits: HeaderBits, sps: _Sps) -> tuple[int, bool]:
     bits.skip(sps.order_bits)
     count = len(sps.ref_sets)
     if not bits.flag():
-        used = _ref_set(bits, count, sps.ref_sets).used
+        used = _ref_set(bits, count, sps.ref_sets, in_slice=True).used
     else:
         used = sps.ref_sets[bits.u(bits_to_tell(count))].used
     if sps.long_term is not None:
-        listed = bits.ue() if sps.long_term else 0
-        for number in range(listed + bits.ue()):
+        listed = bits.ue(_MOST_LONG_TERM) if sps.long_term else 0
+        for number in range(listed + bits.ue(_MOST_LONG_TERM)):
             if number < listed:
                 used += sps.long_term[bits.u(bits_to_tell(len(sps.long_term)))]
             else:
@@ -141,9 +148,9 @@ def _skip_prediction(bits: HeaderBits, sps: _Sps, pps: _Pps, both: bool, used: i
     """Of P and B slices, up to slice_qp_delta."""
     refs = list(pps.refs)
     if bits.flag():
-        refs[0] = bits.ue() + 1
+        refs[0] = bits.ue(_MOST_REFS - 1) + 1
         if both:
-            refs[1] = bits.ue() + 1
+            refs[1] = bits.ue(_MOST_REFS - 1) + 1
     lists = refs if both else refs[:1]
     if pps.lists_modified and used > 1:
         for count in lists:
@@ -175,17 +182,20 @@ def _skip_weights(bits: HeaderBits, chroma: bool, lists: list[int]) -> None:
 def _read_sps(bits: HeaderBits) -> tuple[int, _Sps]:
     bits.skip(4)
     layers = bits.u(3)
-    bits.skip(1 + 96)  # nesting; the general profile and level
+    bits.skip(1 + 3)  # nesting; the profile's space and tier
+    if bits.u(5) in _SCREEN_PROFILES:
+        raise ValueError("screen content")
+    bits.skip(88)  # the rest of the general profile, and the level
     present = [(bits.flag(), bits.flag()) for _ in range(8 if layers else 0)][:layers]
     for profile, level in present:
         bits.skip(88 * profile + 8 * level)
-    number, chroma_format = bits.ue(), bits.ue()
+    number, chroma_format = bits.ue(_MOST_SPS), bits.ue(3)
     separate = chroma_format == 3 and bits.flag()
     _skip_ue(bits, 2)
     if bits.flag():
         _skip_ue(bits, 4)
     _skip_ue(bits, 2)
-    order_bits = bits.ue() + 4
+    order_bits = bits.ue(12) + 4
     _skip_ue(bits, 3 * (layers + 1 if bits.flag() else 1))
     _skip_ue(bits, 6)
     if bits.flag() and bits.flag():
@@ -197,23 +207,23 @@ def _read_sps(bits: HeaderBits) -> tuple[int, _Sps]:
         _skip_ue(bits, 2)
         bits.skip(1)
     ref_sets: list[_RefSet] = []
-    count = bits.ue()
+    count = bits.ue(_MOST_REF_SETS)
     for _ in range(count):
-        ref_sets.append(_ref_set(bits, len(ref_sets), ref_sets, count))
+        ref_sets.append(_ref_set(bits, len(ref_sets), ref_sets))
     long_term = None
     if bits.flag():
-        long_term = tuple(bool(bits.u(order_bits + 1) & 1) for _ in range(bits.ue()))
+        long_term = tuple(bool(bits.u(order_bits + 1) & 1) for _ in range(bits.ue(_MOST_LONG_TERM)))
     chroma = chroma_format != 0 and not separate
     return number, _Sps(chroma, separate, order_bits, tuple(ref_sets), long_term, sao, bits.flag())
 
 
 def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
-    number, sps = bits.ue(), bits.ue()
+    number, sps = bits.ue(_MOST_PPS), bits.ue(_MOST_SPS)
     bits.skip(1)
     output_flag, extra_bits = bits.flag(), bits.u(3)
     bits.skip(1)
     cabac_init = bits.flag()
-    refs = bits.ue() + 1, bits.ue() + 1
+    refs = bits.ue(_MOST_REFS - 1) + 1, bits.ue(_MOST_REFS - 1) + 1
     qp = 26 + bits.se()
     bits.skip(2)
     if bits.flag():
@@ -239,13 +249,15 @@ def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
     return number, _Pps(sps, output_flag, extra_bits, cabac_init, refs, qp, (weighted_b, weighted_p), bits.flag())
 
 
-def _ref_set(bits: HeaderBits, index: int, known: list[_RefSet] | tuple[_RefSet, ...], listed: int = -1) -> _RefSet:
+def _ref_set(
+    bits: HeaderBits, index: int, known: list[_RefSet] | tuple[_RefSet, ...], in_slice: bool = False
+) -> _RefSet:
     """st_ref_pic_set(index); in a slice header `index` is the number of those in the parameter set (7.4.8)."""
     if index and bits.flag():
-        back = bits.ue() + 1 if listed < 0 else 1
+        back = bits.ue(index - 1) + 1 if in_slice else 1
         sign, size = bits.u(1), bits.ue() + 1
         return _predicted(bits, known[index - back], -size if sign else size)
-    counts = bits.ue(), bits.ue()
+    counts = bits.ue(_MOST_REFS), bits.ue(_MOST_REFS)
     found = []
     for count, sign in zip(counts, (-1, 1), strict=True):
         at, side = 0, []

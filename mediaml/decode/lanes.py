@@ -126,6 +126,10 @@ class Batch(ABC):
     def content(self, view: View, make_view: DeviceViews) -> tuple[Planes | None, dict[View, Tensor]]:
         """(planes, views) of the frames added, as a FrameBatch holds them."""
 
+    def aligned(self, samples: Tensor) -> Tensor:
+        """Samples of the decoder's format as code values."""
+        return samples
+
     def add(self, arrays: Any, shown: Shown) -> None:
         self.put(len(self.facts), arrays)
         duration = shown.end_seconds - shown.pts_seconds
@@ -148,7 +152,7 @@ class Batch(ABC):
             views=views,
             make_view=make_view if view.space == "planes" else None,
             bitstream=None if self.coded is None else bitstream(self.coded),
-            previous=torch.stack(self.previous)[:, None] if self.previous else None,
+            previous=self.aligned(torch.stack(self.previous))[:, None] if self.previous else None,
         )
 
 

@@ -58,6 +58,17 @@ def write_subtitles(lake: Lake, folder: Path, paths: list[Path] | None = None) -
     return written
 
 
+def files_without(lake: Lake, paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """(those without sound, those with sound in which no word was recognised) of the files that the lake knows."""
+    rows = lake.query(
+        "SELECT media_id, audio_streams, media_id IN (SELECT media_id FROM transcripts) AS spoken FROM media"
+    ).to_pylist()
+    facts = {r["media_id"]: (r["audio_streams"], r["spoken"]) for r in rows}
+    seen = {str(Path(path).absolute()): facts[media_id] for path, media_id in _files(lake) if media_id in facts}
+    known = [(p, seen[str(p.absolute())]) for p in paths if str(p.absolute()) in seen]
+    return [p for p, (sounds, _) in known if not sounds], [p for p, (sounds, spoken) in known if sounds and not spoken]
+
+
 def find_words(lake: Lake, words: str, top: int = 20) -> list[TextHit]:
     """Segments whose text holds every one of the words, whole and in any case; those that hold them in this order first.
 

@@ -7,13 +7,14 @@ weights and code in the folder are never run. The log-mels are computed here; te
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from mediaml.errors import InvalidValue, UsageError, WeightsAbsent, WeightsCorru
 WEIGHTS, CONFIG, FRONT_END = "model.safetensors", "config.json", "preprocessor_config.json"
 _LARGEST_JSON = 10_000_000
 _FLOOR = 1e-10
+_MOST_BANDS, _MOST_DIMENSIONS = 1024, 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,12 @@ def front_end(folder: Path) -> FrontEnd:
             given.get("truncation", "fusion") == "fusion",
             str(given.get("padding", "repeatpad")),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WeightsCorrupt(f"{printable(folder)}: {FRONT_END} holds no front end of CLAP: {error}") from error
-    if not (8000 <= found.sample_rate <= 192000 and 1 <= found.seconds <= 60 and 16 <= found.hop <= found.fft <= 8192):
+    lengths = 1 <= found.seconds <= 60 and 16 <= found.hop <= found.fft <= 8192 and 1 <= found.bands <= _MOST_BANDS
+    if not (
+        8000 <= found.sample_rate <= 192000 and lengths and 0 <= found.low_hz < found.high_hz <= found.sample_rate / 2
+    ):
         raise WeightsCorrupt(f"{printable(folder)}: {FRONT_END} is out of range: {found}")
     if found.padding not in ("repeatpad", "repeat", "pad") or given.get("top_db") is not None:
         raise WeightsCorrupt(f"{printable(folder)}: padding {found.padding!r} or a top_db is not supported")
@@ -72,7 +77,12 @@ def dimensions(folder: Path) -> int:
     given = _json(folder, CONFIG)
     if given.get("model_type") != "clap":
         raise WeightsCorrupt(f"{printable(folder)}: {CONFIG} is of a {given.get('model_type')!r} model, not of 'clap'")
-    return int(given.get("projection_dim", 512))
+    found = given.get("projection_dim", 512)
+    if type(found) is not int or not 1 <= found <= _MOST_DIMENSIONS:
+        raise WeightsCorrupt(
+            f"{printable(folder)}: projection_dim {found!r} must be a number from 1 to {_MOST_DIMENSIONS}"
+        )
+    return found
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
         raise WeightsAbsent(f"{printable(folder)}: there is no {name}; a CLAP folder is what transformers saves")
     try:
         found = json.loads(path.read_text("utf-8")) if path.stat().st_size <= _LARGEST_JSON else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsCorrupt(f"{printable(path)} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise WeightsCorrupt(f"{printable(path)} is not a JSON object of at most {_LARGEST_JSON} bytes")
@@ -135,8 +145,9 @@ class ClapNet:
         self._mel = LogMel(self.front)
         try:
             config = ClapConfig.from_pretrained(str(folder), local_files_only=True)
+            _check_size(ClapModel, config, folder)
             self._model: Any = _loaded(ClapModel(config), folder)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        except Exception as error:  # whatever transformers makes of a config.json that makes no sense
             raise WeightsCorrupt(f"{printable(folder)} does not hold a ClapModel: {error}") from error
         self._model = self._model.to(device).eval().requires_grad_(False)
 
@@ -161,10 +172,20 @@ class ClapNet:
 
         try:
             made = AutoTokenizer.from_pretrained(str(self._folder), local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # the tokenizers package raises Exception itself
             raise WeightsAbsent(f"{printable(self._folder)}: no tokenizer for texts: {error}") from error
         longest = min(int(made.model_max_length), 512)
         return lambda texts: made(texts, padding=True, truncation=True, max_length=longest)
+
+
+def _check_size(kind: Any, config: Any, folder: Path) -> None:
+    """Before any memory is taken: a config.json of a model larger than the weights beside it is refused."""
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        held = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  # no dict
+    with torch.device("meta"):
+        wanted = sum(p.numel() for p in kind(config).parameters())
+    if wanted > held:
+        raise ValueError(f"{CONFIG} is of a model with {wanted:,} weights, {WEIGHTS} holds {held:,}")
 
 
 def _loaded(model: Any, folder: Path) -> Any:

@@ -8,37 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 _LEAST = 1024  # rows of the first piece
 
 
-class Gathered:
-    """Tensors (N, ...) of equal columns, one batch after another; each batch is copied where it lies, none is held."""
+class GatheredColumn:
+    """Tensors (N, ...) of one type and shape but for N, one batch after another; each is copied, none is held."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._room: dict[str, Tensor] = {}
+        self._count = 0
+        self._room: Tensor | None = None
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
+
+    def add(self, values: Tensor) -> None:
+        """Appends (N, ...); N may be 0."""
+        rows = self._count + len(values)
+        if self._room is None or len(self._room) < rows:
+            grown = values.new_empty((max(_LEAST, rows + rows // 2), *values.shape[1:]))
+            if self._room is not None:
+                grown[: self._count] = self._room[: self._count]
+            self._room = grown
+        self._room[self._count : rows] = values
+        self._count = rows
+
+    def values(self) -> Tensor:
+        """All rows so far; (0,) where nothing was ever added."""
+        return torch.zeros(0) if self._room is None else self._room[: self._count]
+
+
+class Gathered:
+    """Several columns of equal length; their names are those of the first batch."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, GatheredColumn] = {}
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()))) if self._columns else 0
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
-        """Appends a batch; its columns, their types and their shapes but for N are those of the first one."""
-        rows = len(next(iter(batch.values()))) if batch else 0
+        """Appends a batch of N rows."""
         for name, values in batch.items():
-            self._with_room(name, values, self.count + rows)[self.count : self.count + rows] = values
-        self.count += rows
+            self._columns.setdefault(name, GatheredColumn()).add(values)
 
     def columns(self) -> dict[str, Tensor]:
         """All rows so far."""
-        return {name: room[: self.count] for name, room in self._room.items()}
-
-    def _with_room(self, name: str, values: Tensor, rows: int) -> Tensor:
-        room = self._room.get(name)
-        if room is None or len(room) < rows:
-            grown = values.new_empty((max(_LEAST, rows + rows // 2), *values.shape[1:]))
-            if room is not None:
-                grown[: self.count] = room[: self.count]
-            self._room[name] = room = grown
-        return room
+        return {name: column.values() for name, column in self._columns.items()}

@@ -68,7 +68,7 @@ class KWeighting:
         """(C, T) float32 in, (C, T) out; T is `piece`, and less only in the last call."""
         if samples.device != self._tail.device:
             self._tail, self._response = self._tail.to(samples.device), self._response.to(samples.device)
-        out = torch.fft.irfft(torch.fft.rfft(samples, self._size) * self._response, self._size)
+        out = torch.fft.irfft(torch.fft.rfft(samples, self._size).mul_(self._response), self._size)
         out[:, : self._tail.shape[1]] += self._tail
         self._tail = out[:, -self._tail.shape[1] :].clone()
         return out[:, : samples.shape[1]]

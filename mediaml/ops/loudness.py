@@ -109,11 +109,12 @@ class LoudnessMeter:
 
     def __init__(self, sample_rate: int, channels: int, layout: str) -> None:
         """Raises InvalidValue below 4 kHz, and where `layout` does not have `channels` channels."""
-        weights = loudness_weights(channel_names(layout, channels))
-        self.sample_rate = sample_rate
-        self._weights = torch.tensor(weights, dtype=torch.float64)
+        weights = torch.tensor(loudness_weights(channel_names(layout, channels)), dtype=torch.float64)
+        self.sample_rate, self._channels = sample_rate, channels
+        self._heard = None if bool(weights.all()) else torch.nonzero(weights).flatten()  # without LFE
+        self._weights = weights[weights != 0]
         self._pieces = Rechunk(sample_rate)
-        self._filter = KWeighting(sample_rate, channels, sample_rate)
+        self._filter = KWeighting(sample_rate, len(self._weights), sample_rate)
         self._true_peak = TruePeak(sample_rate, channels)
         self._bounds = [round(k * sample_rate / STEPS_PER_SECOND) for k in range(STEPS_PER_SECOND + 1)]
         self._history = np.empty(0)  # energies of up to the last 299 steps
@@ -128,7 +129,7 @@ class LoudnessMeter:
         """What the rest adds: its whole 10 ms steps, and all of its peaks."""
         rest = self._pieces.rest()
         if rest is None:
-            return self._measure(torch.zeros(len(self._weights), 0), [self._true_peak.flush()])
+            return self._measure(torch.zeros(self._channels, 0), [self._true_peak.flush()])
         return self._measure(rest, [self._true_peak.push(rest), self._true_peak.flush()])
 
     def _measure(self, piece: Tensor, peaks: list[Tensor]) -> LoudnessPiece:
@@ -147,12 +148,13 @@ class LoudnessMeter:
     def _step_energies(self, piece: Tensor) -> Energies:
         """Weighted mean square of each whole 10 ms step of a piece that starts at a whole second."""
         steps = bisect_right(self._bounds, piece.shape[1]) - 1
-        if steps == 0:
-            return np.empty(0)
-        square = self._filter.filter(piece)[:, : self._bounds[steps]].double().square_()
+        if steps == 0 or len(self._weights) == 0:
+            return np.zeros(steps)
+        heard = piece if self._heard is None else piece[self._heard.to(piece.device)]
+        square = self._filter.filter(heard)[:, : self._bounds[steps]].square_()
         if self.sample_rate % STEPS_PER_SECOND == 0:
             means = square.reshape(square.shape[0], steps, -1).mean(dim=2)
         else:
             lengths = np.diff(self._bounds[: steps + 1]).tolist()
             means = torch.stack([part.mean(dim=1) for part in torch.split(square, lengths, dim=1)], dim=1)
-        return (self._weights.to(means.device) @ means).cpu().numpy()
+        return (self._weights.to(means.device) @ means.double()).cpu().numpy()

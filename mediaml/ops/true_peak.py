@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import max_pool1d, pad
 
 TAPS = 48  # a phase; the standard's own example has 12
 _KAISER_BETA = 7.0
@@ -31,41 +33,82 @@ def interpolation_phases(factor: int, taps: int = TAPS) -> Tensor:
 
 
 class TruePeak:
-    """The true peak of consecutive pieces of one stream, whose filter state it carries.
+    """The true peak over all channels of consecutive pieces of one stream, whose filter state it carries.
 
-    All phases of a run of `_RUN` samples are one row of a matrix product: three times as fast as a convolution.
+    A phase of a run of `_RUN` samples is one row of a matrix product: three times as fast as a convolution. The values
+    half-way are computed everywhere, those at the quarters only where `quarter_bounds` lets them be greater: few runs.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         factor = oversampling_factor(sample_rate)
-        self._matrix = _banded(interpolation_phases(factor)) if factor > 1 else None
+        self._matrices = _matrices(factor) if factor > 1 else None
         self._waiting = torch.zeros(channels, TAPS - 1)  # the filter's past, and the samples after it that fill no run
 
     def push(self, samples: Tensor) -> Tensor:
-        """(C, T) float32 in, T > 0; (C,) out: greatest magnitude of the samples, and between samples some 50 earlier."""
-        peak = samples.abs().amax(dim=1)
-        if self._matrix is None:
+        """(C, T) float32 in, T > 0; () out: greatest magnitude of the samples, and between samples some 50 earlier."""
+        peak = samples.abs().amax()
+        if self._matrices is None:
             return peak
-        self._matrix = self._matrix.to(samples.device)
         joined = torch.cat([self._waiting.to(samples.device), samples], dim=1)
         runs = (joined.shape[1] - TAPS + 1) // _RUN
         self._waiting = joined[:, runs * _RUN :].clone()
-        return torch.maximum(peak, self._between(joined, runs)) if runs else peak
+        return self._between(joined, runs, peak) if runs else peak
 
     def flush(self) -> Tensor:
-        """(C,): the greatest magnitude between the last samples, with silence after them."""
-        if self._matrix is None:
-            return self._waiting.new_zeros(self._waiting.shape[0])
+        """(): the greatest magnitude between the last samples, with silence after them."""
+        nothing = self._waiting.new_zeros(())
+        if self._matrices is None:
+            return nothing
         ending = pad(self._waiting, (0, TAPS // 2 + _RUN))
         self._waiting = torch.zeros_like(self._waiting[:, : TAPS - 1])
-        return self._between(ending, (ending.shape[1] - TAPS + 1) // _RUN)
+        return self._between(ending, (ending.shape[1] - TAPS + 1) // _RUN, nothing)
 
-    def _between(self, joined: Tensor, runs: int) -> Tensor:
-        assert self._matrix is not None
-        rows = joined.unfold(1, _RUN + TAPS - 1, _RUN)[:, :runs]  # (C, runs, RUN + TAPS - 1)
-        values = rows.reshape(-1, rows.shape[2]) @ self._matrix  # (C * runs, (factor - 1) * RUN)
-        values = values.view(joined.shape[0], -1)
-        return torch.maximum(values.amax(dim=1), -values.amin(dim=1))
+    def _between(self, joined: Tensor, runs: int, peak: Tensor) -> Tensor:
+        """The greater of `peak` and what lies between the samples of `runs` runs of every channel."""
+        assert self._matrices is not None
+        half, quarters, gain = self._matrices
+        loud = joined.abs().amax(dim=1)  # (C,)
+        joined = joined[loud * gain > peak]
+        rows = joined.unfold(1, _RUN + TAPS - 1, _RUN)[:, :runs].reshape(-1, _RUN + TAPS - 1)  # (C * runs, ...)
+        if not len(rows):
+            return peak
+        halves = (rows @ half.to(rows.device)).abs_().amax(dim=1)  # (C * runs,)
+        peak = torch.maximum(peak, halves.amax())
+        if quarters.shape[1] == 0:
+            return peak
+        near, far = quarter_bounds()
+        samples = rows[:, TAPS // 2 - 1 : TAPS // 2 + _RUN].abs().amax(dim=1)
+        around = torch.maximum(max_pool1d(halves.view(len(joined), 1, runs), 3, 1, 1).flatten(), samples)
+        chosen = (near * around + far * loud.amax() >= peak).view(-1, runs)
+        chosen[:, 0] = chosen[:, -1] = True  # they have neighbours outside
+        return torch.maximum(peak, (rows[chosen.flatten()] @ quarters.to(rows.device)).abs_().amax())
+
+
+@cache
+def quarter_bounds() -> tuple[float, float]:
+    """(near, far): no value at a quarter exceeds near * m + far * M.
+
+    m is the greatest magnitude of its four neighbours at samples and half-way between them, M that of all samples: the
+    quarter's filter is a combination of the neighbours' filters but for a rest, and the sums of their magnitudes bound both.
+    """
+    quarter, half, _ = interpolation_phases(4).double().numpy()
+    wanted = np.pad(quarter, (1, 0))  # over the samples from one before the filter's first on
+    neighbours = np.zeros((4, TAPS + 1))
+    neighbours[0, :-1] = neighbours[1, 1:] = half
+    neighbours[2, TAPS // 2] = neighbours[3, TAPS // 2 + 1] = 1.0
+    shares = np.linalg.lstsq(neighbours.T, wanted, rcond=None)[0]
+    rest = wanted - shares @ neighbours
+    margin = 1 + 1e-5  # of single precision
+    return float(np.abs(shares).sum()) * margin, float(np.abs(rest).sum()) * margin
+
+
+@cache
+def _matrices(factor: int) -> tuple[Tensor, Tensor, float]:
+    """Of the phase half-way, of the others, and what no value between samples exceeds, in greatest magnitudes of samples."""
+    phases = interpolation_phases(factor)
+    middle = factor // 2 - 1
+    others = torch.cat([phases[:middle], phases[middle + 1 :]])
+    return _banded(phases[middle : middle + 1]), _banded(others), float(phases.abs().sum(dim=1).max()) * (1 + 1e-5)
 
 
 def _banded(phases: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,39 @@ def test_log_mels_and_vectors_are_transformers_own(tmp_path: Path, fused: bool, 
         wanted = model.get_audio_features(theirs["input_features"].float(), is_longer=torch.tensor([[False]]))
     ours = ClapNet(tmp_path).sounds(torch.from_numpy(samples))
     torch.testing.assert_close(ours, wanted.pooler_output, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("config.json", {"projection_dim": "many"}),
+        ("config.json", {"projection_dim": 10**9}),
+        ("config.json", {"audio_config": {"hidden_size": 4096, "patch_embeds_hidden_size": 4096}}),
+        ("config.json", {"text_config": {"num_attention_heads": 0}}),
+        ("preprocessor_config.json", {"sampling_rate": float("inf")}),
+        ("preprocessor_config.json", {"feature_size": 10**8}),
+        ("preprocessor_config.json", {"frequency_max": float("nan")}),
+        ("preprocessor_config.json", {"hop_length": 0}),
+    ],
+)
+def test_folders_that_make_no_sense_are_refused(tmp_path: Path, name: str, changes: dict) -> None:
+    clap_lab.tiny(tmp_path)
+    given = json.loads((tmp_path / name).read_text("utf-8"))
+    for key, value in changes.items():
+        given[key] = {**given[key], **value} if isinstance(value, dict) else value
+    (tmp_path / name).write_text(json.dumps(given), "utf-8")
+    with pytest.raises(WeightsCorrupt, match=re.escape(tmp_path.name)):
+        ClapNet(tmp_path)
+
+
+def test_deep_json_and_a_broken_tokenizer_are_refused(tmp_path: Path) -> None:
+    clap_lab.tiny(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
+    with pytest.raises(WeightsAbsent, match="tokenizer"):
+        ClapNet(tmp_path).texts(["rain"])
+    (tmp_path / "config.json").write_text("[" * 200_000, "utf-8")
+    with pytest.raises(WeightsCorrupt, match="JSON"):
+        ClapNet(tmp_path)
 
 
 def test_texts_are_transformers_own(tmp_path: Path) -> None:

@@ -111,6 +111,59 @@ def test_headers_that_cannot_be_followed_are_not_known() -> None:
     assert quantiser_reader("h264", b"") is None
 
 
+def _written(*fields: tuple[int, int] | int) -> bytes:
+    """Bits of a header: (value, count), or a number in exponential Golomb code."""
+    text = ""
+    for field in fields:
+        if isinstance(field, tuple):
+            text += f"{field[0]:0{field[1]}b}" if field[1] else ""
+        else:
+            text += "0" * ((field + 1).bit_length() - 1) + f"{field + 1:b}"
+    text += "1" + "0" * (-(len(text) + 1) % 8)
+    escaped = bytearray()
+    for byte in int(text, 2).to_bytes(len(text) // 8, "big"):
+        if byte <= 3 and escaped.endswith(b"\0\0"):
+            escaped.append(3)
+        escaped.append(byte)
+    return bytes(escaped)
+
+
+def _hevc(profile: int = 1, qp: int = 0, long_number: bool = False, sps_number: int = 0) -> list[bytes]:
+    """An SPS, a PPS and an IDR slice of one small picture, as Annex B units; slice_qp_delta is 0."""
+    one_layer = ((0, 4), (0, 3), (1, 1), (0, 3), (profile, 5), (0, 88))
+    sps = (*one_layer, sps_number, 1, 64, 64, (0, 1), 0, 0, 4, (1, 1), 4, 0, 0, 0, 2, 0, 1, 0, 0, (0, 4), 0, (0, 2))
+    signed = 2 * qp - 1 if qp > 0 else -2 * qp
+    huge = ((0, 3000), (1, 1), (0, 3000))
+    pps = (0, sps_number, (0, 7), 0, 0, *(huge if long_number else (signed,)), (0, 3), 0, 0, *((0, 1),) * 8, (0, 8))
+    slice_ = ((1, 1), (0, 1), 0, 2, 0, 0)
+    return [b"\0\0\1" + bytes([kind << 1, 1]) + _written(*f) for kind, f in ((33, sps), (34, pps), (19, slice_))]
+
+
+def test_hevc_headers_outside_the_standard_are_not_known() -> None:
+    def told(*units: bytes) -> float:
+        reader = quantiser_reader("hevc", b"")
+        assert reader is not None
+        return reader.quantiser(b"".join(units))
+
+    assert [told(*_hevc(qp=q)) for q in (0, 25, -26)] == [26, 51, 0]
+    assert math.isnan(told(*_hevc(qp=26))) and math.isnan(
+        told(*_hevc(qp=2**31))
+    )  # beyond 51, and beyond any float's use
+    assert math.isnan(told(*_hevc(long_number=True)))
+    assert math.isnan(told(*_hevc(profile=9)))  # screen content
+    assert math.isnan(told(*_hevc(sps_number=16)))
+    sps, pps, slice_ = _hevc()
+    assert told(sps, pps, slice_) == 26 and math.isnan(told(pps, slice_)) and math.isnan(told(sps, slice_))
+
+
+def test_long_parameter_sets_take_no_time() -> None:
+    """A number of millions of zeros once took a step for each, over the whole unit each time."""
+    reader = quantiser_reader("hevc", b"")
+    assert reader is not None
+    for kind in (33, 34):
+        assert math.isnan(reader.quantiser(b"\0\0\1" + bytes([kind << 1, 1]) + b"\xff" * 13 + b"\1" * 4_000_000))
+
+
 def test_bits() -> None:
     bits = HeaderBits(bytes([0b10100011, 0b00110000]))  # 1 010 00110 011
     assert (bits.u(1), bits.ue(), bits.ue(), bits.se()) == (1, 1, 5, -1)

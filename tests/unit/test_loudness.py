@@ -22,7 +22,7 @@ from mediaml.media import AudioStream
 from mediaml.ops.channel_layouts import channel_names, loudness_weights
 from mediaml.ops.kweighting import KWeighting, fast_length, k_weighting_sections
 from mediaml.ops.loudness import integrated_loudness, loudness_range, lufs_to_energy
-from mediaml.ops.true_peak import TruePeak, oversampling_factor
+from mediaml.ops.true_peak import TruePeak, interpolation_phases, oversampling_factor
 from mediaml.spec import AudioView, Table
 from tests import ebu_signals
 from tests.clips import sine
@@ -138,6 +138,30 @@ def test_true_peak_lies_between_samples(offset: float, hz: float, rate: int) -> 
     )
     under_read = 20 * np.log10(np.cos(np.pi * hz / (4 * rate)))
     assert under_read - 0.02 <= 20 * np.log10(found / 0.8) <= 0.02
+
+
+def every_value(samples: NDArray) -> float:
+    """The greatest magnitude at and between all samples, by plain convolution; silence before and after."""
+    phases = interpolation_phases(4).double().numpy()
+    between = [np.abs(np.convolve(channel, phase[::-1])).max() for channel in samples for phase in phases]
+    return max(float(np.abs(samples).max()), *map(float, between))
+
+
+@pytest.mark.parametrize("kind", ["noise", "tones", "impulses", "square", "quiet channels"])
+def test_true_peak_leaves_out_only_what_cannot_be_the_greatest(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    t = np.arange(9000)
+    made = {
+        "noise": rng.standard_normal((3, t.size)),
+        "tones": np.sin(2 * np.pi * rng.uniform(0.05, 0.49, (3, 1)) * t + rng.uniform(0, 6, (3, 1))),
+        "impulses": rng.standard_normal((3, t.size)) * (rng.random((3, t.size)) < 0.002),
+        "square": np.sign(rng.standard_normal((3, t.size))),
+        "quiet channels": rng.standard_normal((3, t.size)) * [[1.0], [0.5], [0.01]],
+    }
+    samples = made[kind].astype(np.float32)
+    meter = TruePeak(RATE, 3)
+    pieces = [meter.push(torch.from_numpy(p.copy())) for p in np.split(samples, [1, 40, 3000, 8990], axis=1)]
+    assert float(torch.stack([*pieces, meter.flush()]).max()) == pytest.approx(every_value(samples), rel=1e-5)
 
 
 def test_true_peak_of_the_decimated_burst_is_that_of_the_fine_signal() -> None:

@@ -118,6 +118,15 @@ def test_views_are_made_from_a_whole_batch(clip: Path, request: pytest.FixtureRe
     assert torch.equal(from_planes, torch.cat([b.view(VIEW) for b in made[needs[1]]]))
 
 
+def test_pictures_before_are_code_values_too(clip: Path, request: pytest.FixtureRequest) -> None:
+    need = Need(View.planes(), previous=True)
+    ours, _ = batches(clip, need)
+    request.getfixturevalue("fake_nvdec")
+    made, _ = batches(clip, need)
+    expected, got = (torch.cat([b.previous for b in side[need]]).int() for side in (ours, made))  # type: ignore[misc]
+    assert torch.equal(got, expected)
+
+
 def test_the_engine_runs_on_the_hardware_path(clip: Path, request: pytest.FixtureRequest) -> None:
     expected = run_media(clip, probe(clip), [SiTi()], device=CPU)
     request.getfixturevalue("fake_nvdec")

@@ -20,6 +20,7 @@ from mediaml.errors import InvalidValue, WeightsAbsent
 from mediaml.ops.voice_chunks import VoiceChunk, VoiceChunks
 from mediaml.spec import Table
 from tests.audio_blocks import analyzed, noise
+from tests.clips import make_clip, sine
 
 RATE, STEP = 16000, 512
 TALK = "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"
@@ -171,3 +172,23 @@ def test_command_writes_words_and_subtitles(shared_data: Path, tmp_path: Path) -
     assert times[-1][1] <= 13.1 and check_vtt((subtitles / "talk.mp4.vtt").read_text(encoding="utf-8")) == len(times)
     found = CliRunner().invoke(app, ["search", str(lake), "--text", "space telescope", "--json"])
     assert found.exit_code == 0 and json.loads(found.output)["hits"][0]["path"].endswith("talk.mp4")
+
+
+@pytest.mark.weights
+def test_command_says_which_files_have_no_sound(tmp_path: Path) -> None:
+    from mediaml.cli import _register, app
+
+    model()
+    _register()
+    folder = tmp_path / "media"
+    folder.mkdir()
+    silent, hum = folder / "silent.mp4", folder / "hum.mkv"
+    make_clip(silent, frames=6)
+    make_clip(hum, frames=6, audio=sine(1.0, 100.0, amplitude=0.01))
+    lake = str(tmp_path / "lake")
+    every = CliRunner().invoke(app, ["transcribe", str(folder), "-o", lake, "-w", "0", "-q"])
+    assert every.exit_code == 0, every.output
+    assert f"no sound, so nothing to transcribe: {silent}" in every.output
+    assert "no speech recognised" in every.output and hum.name in every.output
+    named = CliRunner().invoke(app, ["transcribe", str(silent), "-o", lake, "-w", "0", "-q", "--json"])
+    assert named.exit_code == 1 and json.loads(named.stdout)["without_sound"] == [str(silent)]

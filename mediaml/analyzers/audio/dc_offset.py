@@ -11,6 +11,7 @@ from torch import Tensor
 from mediaml.analyzers.audio.runs import RunAnalyzer
 from mediaml.errors import InvalidValue
 from mediaml.ops.flagged_spans import flagged_spans
+from mediaml.ops.gathered import GatheredColumn
 from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 _FULL_SEVERITY = 0.1  # a tenth of full scale: 1 dB of headroom lost
@@ -66,7 +67,7 @@ class DcOffset(RunAnalyzer):
 
     def begin_run(self) -> None:
         self._rising: np.ndarray | None = None  # (C,) the half window that the next piece completes
-        self._means: list[np.ndarray] = []  # (C,) of the window that ends with piece k + 1
+        self._means = GatheredColumn()  # (C,) of the window that ends with piece k + 1
 
     def add(self, piece: Tensor) -> None:
         length = piece.shape[1]
@@ -76,13 +77,13 @@ class DcOffset(RunAnalyzer):
         up = (piece @ ramp).double().cpu().numpy() / length
         total = piece.sum(dim=1, dtype=torch.float64).cpu().numpy() / length
         if self._rising is not None:
-            self._means.append(self._rising + (total - up))
+            self._means.add(torch.from_numpy(self._rising + (total - up))[None])
         self._rising = up
 
     def end_run(self) -> None:
         if not self._means:
             return
-        means = np.array(self._means)  # (K, C); window k covers seconds k / 2 to k / 2 + 1
+        means = self._means.values().numpy()  # (K, C); window k covers seconds k / 2 to k / 2 + 1
         minimum = max(1, round(self.minimum_seconds / self.piece_seconds) - 1)
         runs: list[tuple[int, int, str, float]] = []  # start, stop, channel, level
         for channel, name in enumerate(self.names):

@@ -77,7 +77,7 @@ class Dropouts(RunAnalyzer):
         self._bounds = torch.from_numpy(bounds)
         self._history = np.empty((len(self.names), 0))  # mean squares of the last frames
         self._seen = 0  # frames of the run
-        self._gaps: list[tuple[int, int, int, float]] = []  # start, stop (frames), channel, dB below
+        self._gaps: dict[tuple[int, int, int], float] = {}  # start, stop (frames), channel -> dB below
 
     def add(self, piece: Tensor) -> None:
         powers = self._powers(piece)
@@ -105,8 +105,8 @@ class Dropouts(RunAnalyzer):
             if not whole or stop < new_from or not self.minimum_ms <= stop - start <= _LONGEST:
                 continue
             depth = self._depth(power, start, stop)
-            if depth >= self.depth_db and not any(g[:3] == (first + start, first + stop, channel) for g in self._gaps):
-                self._gaps.append((first + start, first + stop, channel, depth))
+            if depth >= self.depth_db:
+                self._gaps.setdefault((first + start, first + stop, channel), depth)
 
     def _depth(self, power: np.ndarray, start: int, stop: int) -> float:
         """dB from the quieter side down into the gap; 0 where an edge is gradual or a side is quiet itself."""
@@ -135,10 +135,10 @@ class Dropouts(RunAnalyzer):
             )
 
 
-def _united(gaps: list[tuple[int, int, int, float]]) -> list[tuple[int, int, list[int], float]]:
+def _united(gaps: Mapping[tuple[int, int, int], float]) -> list[tuple[int, int, list[int], float]]:
     """Gaps of several channels that overlap, as one."""
     united: list[tuple[int, int, list[int], float]] = []
-    for start, stop, channel, depth in sorted(gaps):
+    for (start, stop, channel), depth in sorted(gaps.items()):
         if united and start <= united[-1][1]:
             a, b, channels, d = united[-1]
             united[-1] = (a, max(b, stop), sorted({*channels, channel}), max(d, depth))

@@ -12,6 +12,7 @@ from torch import Tensor
 from mediaml.analyzers.audio.runs import RunAnalyzer
 from mediaml.errors import InvalidValue
 from mediaml.ops.flagged_spans import flagged_spans
+from mediaml.ops.gathered import Gathered
 from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 _MAINS_HZ = (50, 60)
@@ -71,8 +72,7 @@ class Hum(RunAnalyzer):
 
     def begin_run(self) -> None:
         self._before: Tensor | None = None
-        self._heard: list[np.ndarray] = []  # (2, harmonics) prominence in dB, of the window that ends with piece k + 1
-        self._power: list[np.ndarray] = []  # (2, harmonics) mean square
+        self._windows = Gathered()  # "heard" (2, harmonics) in dB and "power" of the window that ends with piece k + 1
 
     def add(self, piece: Tensor) -> None:
         if piece.shape[1] < self.rate:
@@ -93,13 +93,12 @@ class Hum(RunAnalyzer):
         for row, mains in enumerate(_MAINS_HZ):
             for k in range(1, _HARMONICS + 1):
                 heard[row, k - 1], power[row, k - 1] = _prominence(spectrum, mains * k, step)
-        self._heard.append(heard)
-        self._power.append(power)
+        self._windows.add({"heard": torch.from_numpy(heard)[None], "power": torch.from_numpy(power)[None]})
 
     def end_run(self) -> None:
-        if not self._heard:
+        if not self._windows:
             return
-        heard, power = np.array(self._heard), np.array(self._power)  # (K, 2, harmonics)
+        heard, power = (self._windows.columns()[name].numpy() for name in ("heard", "power"))  # (K, 2, harmonics)
         stands_out = heard >= self.prominence_db
         counts = stands_out.sum(axis=2)
         level = (power * stands_out).sum(axis=2)  # (K, 2)

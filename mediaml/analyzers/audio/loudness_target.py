@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,14 +86,14 @@ class LoudnessTarget(RunAnalyzer):
         return {"target": self.target}
 
     def reset(self) -> None:
-        self._gating: list[np.ndarray] = []
+        self._gating = array("d")  # energies of 400 ms windows, every 100 ms
         self._peak = 0.0
         self._ends: list[float] = []  # file times of first and last sample
 
     def begin_run(self) -> None:
         assert self._key is not None
         self._meter = LoudnessMeter(*self._key)
-        self._over: list[float] = []  # greatest true peak of each tenth
+        self._over = array("d")  # greatest true peak of each tenth
 
     def add(self, piece: Tensor) -> None:
         pieces = list(self._meter.push(piece))
@@ -101,7 +102,7 @@ class LoudnessTarget(RunAnalyzer):
         peak = max((m.true_peak for m in pieces), default=1.0)
         tenths = -(-piece.shape[1] * _TENTHS // self.rate)
         if peak <= self._limit:
-            self._over += [0.0] * tenths
+            self._over.extend([0.0] * tenths)
             return
         bounds = [min(round(k * self.rate / _TENTHS), piece.shape[1]) for k in range(tenths + 1)]
         for start, stop in pairwise(bounds):
@@ -123,12 +124,12 @@ class LoudnessTarget(RunAnalyzer):
         self._ends += [self.origin, self.origin + self.run_samples / self.rate]
 
     def _keep(self, piece: LoudnessPiece) -> None:
-        self._gating.append(piece.every(GATING_STEPS, piece.momentary)[1])
+        self._gating.extend(piece.every(GATING_STEPS, piece.momentary)[1])
         self._peak = max(self._peak, piece.true_peak)
 
     def rows(self) -> Mapping[Table, Mapping[str, list]]:
         target = TARGETS[self.target]
-        lufs = integrated_loudness(np.concatenate(self._gating)) if self._gating else None
+        lufs = integrated_loudness(np.array(self._gating))
         deviation = None if lufs is None else lufs - target.lufs
         if deviation is not None and abs(deviation) > target.tolerance_lu:
             message = f"{lufs:.1f} LUFS, {deviation:+.1f} LU from the target of {target.title}"

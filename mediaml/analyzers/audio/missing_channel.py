@@ -11,6 +11,7 @@ from torch import Tensor
 from mediaml.analyzers.audio.runs import RunAnalyzer
 from mediaml.errors import InvalidValue
 from mediaml.ops.flagged_spans import flagged_spans
+from mediaml.ops.gathered import GatheredColumn
 from mediaml.spec import AudioView, Column, Need, Spec, Table
 
 _FRONT = ("FL", "FR")
@@ -73,16 +74,16 @@ class MissingChannel(RunAnalyzer):
         return {**super().rows(), Table.FILES: {"missing_channel_seconds": [seconds]}}  # type: ignore[dict-item]
 
     def begin_run(self) -> None:
-        self._powers: list[np.ndarray] = []  # (C,) mean square a piece
+        self._powers = GatheredColumn()  # (C,) mean square of each piece
 
     def add(self, piece: Tensor) -> None:
-        self._powers.append(piece.square().mean(dim=1, dtype=torch.float64).cpu().numpy())
+        self._powers.add(piece.square().mean(dim=1, dtype=torch.float64).cpu()[None])
 
     def end_run(self) -> None:
         heard = [i for i, n in enumerate(self.names) if not n.startswith("LFE")]
         if len(heard) < 2 or not self._powers:
             return
-        powers = np.array(self._powers)[:, heard]  # (K, channels)
+        powers = self._powers.values().numpy()[:, heard]  # (K, channels)
         silent = powers <= 10 ** (self.silent_dbfs / 10)
         sounding = powers.max(axis=1) >= 10 ** (self.audible_dbfs / 10)
         minimum = max(1, round(self.minimum_seconds / self.piece_seconds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,12 +63,12 @@ class MusicFeatures(RunAnalyzer):
 
     def reset(self) -> None:
         self._chroma = np.zeros(12)
-        self._centroids: list[float] = []
-        self._levels: list[float] = []
-        self._onsets: list[np.ndarray] = []  # of the longest run
+        self._centroid_sum, self._centroids = 0.0, 0  # of the steps that are heard, and how many
+        self._levels = array("d")
+        self._onsets = array("d")  # of the longest run
 
     def begin_run(self) -> None:
-        self._run: list[np.ndarray] = []
+        self._run = array("d")  # onset strengths
         self._past = torch.zeros(0)
         self._spectrum: Tensor | None = None
 
@@ -84,18 +85,17 @@ class MusicFeatures(RunAnalyzer):
             self._tones(samples)
 
     def end_run(self) -> None:
-        if sum(map(len, self._run)) > sum(map(len, self._onsets)):
+        if len(self._run) > len(self._onsets):
             self._onsets = self._run
 
     def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
         found: dict[str, Any] = dict.fromkeys(c.name for c in self.spec.outputs)
         if self._levels:
-            envelope = np.concatenate(self._onsets) if self._onsets else np.zeros(0)
-            bpm, regular = tempo(envelope, _STEPS_A_SECOND)
+            bpm, regular = tempo(np.array(self._onsets), _STEPS_A_SECOND)
             tonic, mode, sure = key(self._chroma)
             found |= {"tempo_bpm": bpm, "tempo_confidence": None if bpm is None else regular}
             found |= {"musical_key": tonic, "musical_mode": mode, "key_confidence": None if tonic is None else sure}
-            found["brightness_hz"] = float(np.mean(self._centroids)) if self._centroids else None
+            found["brightness_hz"] = self._centroid_sum / self._centroids if self._centroids else None
             found["dynamics_db"] = float(np.std(self._levels))
         return {Table.FILES: {name: [value] for name, value in found.items()}}
 
@@ -107,13 +107,14 @@ class MusicFeatures(RunAnalyzer):
         before = log[:1] if self._spectrum is None else self._spectrum
         rise = torch.cat([before, log]).diff(dim=0).clamp(min=0).mean(dim=1)
         self._spectrum = log[-1:].clone()
-        self._run.append(rise.cpu().numpy().astype(np.float64))
+        self._run.extend(rise.tolist())
         total = power.sum(dim=1)
         hz = torch.arange(1, _FFT // 2 + 1, device=frames.device) * (_RATE / _FFT)
         heard = total > (_SILENT * _FFT / 4) ** 2
         if bool(heard.any()):
             centroid = (power[heard] * hz).sum(dim=1) / total[heard]
-            self._centroids += centroid.cpu().tolist()
+            self._centroid_sum += float(centroid.sum(dtype=torch.float64))
+            self._centroids += centroid.shape[0]
 
     def _tones(self, samples: Tensor) -> None:
         window = torch.hann_window(samples.shape[0], device=samples.device)

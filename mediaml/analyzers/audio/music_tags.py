@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
-from mediaml.analyzers.audio.window_vectors import embedding_rows
+from mediaml.analyzers.audio.window_vectors import WindowVectors
 from mediaml.nets.audio_classes import CLASSES, AudioClasses
 from mediaml.nets.musicnn import DIMENSIONS, MTT_TAGS, PATCH, SAMPLE_RATE, STEP, MusicLogMel, Musicnn
 from mediaml.ops.mel import KaldiFbank
@@ -59,7 +59,8 @@ class MusicTags(RunAnalyzer):
         self._sha256 = "+".join(weights.weights_sha256(w) for w in ("musicnn_mtt_index", "musicnn_mtt_data"))
 
     def reset(self) -> None:
-        self._windows: list[tuple[float, float, np.ndarray, np.ndarray]] = []  # start, end, tags, vector
+        self._windows = WindowVectors()
+        self._tag_sum = np.zeros(len(MTT_TAGS))
 
     def begin_run(self) -> None:
         self._held: Tensor | None = None
@@ -80,7 +81,7 @@ class MusicTags(RunAnalyzer):
         return {
             Table.FILES: {"music_windows": [len(self._windows)]},
             Table.TAGS: self._tags(),
-            Table.EMBEDDINGS: embedding_rows([(w[0], w[1], w[3]) for w in self._windows], self.space, self._sha256),
+            Table.EMBEDDINGS: self._windows.rows(self.space, self._sha256),
         }
 
     def _judge(self, samples: Tensor) -> None:
@@ -92,16 +93,17 @@ class MusicTags(RunAnalyzer):
             tags, vector = self._net(self._mel(patch[None]))
         start = self.origin + self._at / SAMPLE_RATE
         end = start + min(samples.shape[0], STEP) / SAMPLE_RATE
-        unit = torch.nn.functional.normalize(vector, dim=1)[0].numpy()
-        self._windows.append((start, end, tags[0].numpy(), unit))
+        self._windows.add(start, end, torch.nn.functional.normalize(vector, dim=1)[0])
+        self._tag_sum += tags[0].double().numpy()
 
     def _tags(self) -> dict[str, list[Any]]:
-        mean = np.mean([w[2] for w in self._windows], axis=0) if self._windows else np.zeros(len(MTT_TAGS))
+        mean = self._tag_sum / max(len(self._windows), 1)
+        start, end = self._windows.span
         best = [int(k) for k in np.argsort(-mean, kind="stable")[:_TAGS] if mean[k] >= _LEAST]
         return {
             "scope": ["file"] * len(best),
-            "start_seconds": [self._windows[0][0]] * len(best) if best else [],
-            "end_seconds": [self._windows[-1][1]] * len(best) if best else [],
+            "start_seconds": [start] * len(best),
+            "end_seconds": [end] * len(best),
             "vocabulary": ["magnatagatune"] * len(best),
             "tag_id": [MTT_TAGS[k].replace(" ", "_") for k in best],
             "label": [MTT_TAGS[k] for k in best],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from mediaml.nets.audio_classes import CLASSES, AudioClasses, ClassProbabilities
 from mediaml.nets.mediaml_music import FIRST_CENTRE, MediamlMusic, MusicProbabilities
 from mediaml.nets.mediaml_music import STEP_SECONDS as MUSIC_STEP_SECONDS
 from mediaml.nets.silero_vad import CHUNK, SAMPLE_RATE, SileroVad, SpeechProbability
+from mediaml.ops.gathered import GatheredColumn
 from mediaml.ops.hysteresis import Hysteresis
 from mediaml.spec import AudioView, Column, Need, Spec, Table
 
@@ -72,31 +74,31 @@ class SoundClasses(RunAnalyzer):
 
     def reset(self) -> None:
         self._seconds = 0.0
-        self._series: list[tuple[str, float, float]] = []
+        self._series = {name: (array("d"), array("d")) for name in CLASSES}  # times, values
 
     def begin_run(self) -> None:
         self._speech = SpeechProbability(self._vad)
         self._classes = ClassProbabilities(self._net)
         self._playing = MusicProbabilities(self._music_net)
-        self._voice: list[np.ndarray] = []  # (steps,)
-        self._class: list[np.ndarray] = []  # (10 ms frames, 3) float16: an hour takes 2 MB
-        self._music: list[np.ndarray] = []  # (steps of 0.16 s,)
-        self._loud: list[np.ndarray] = []  # (steps,) bool
+        self._voice = GatheredColumn()  # (steps,), all float16: an hour takes 3 MB
+        self._class = GatheredColumn()  # (10 ms frames, 3)
+        self._music = GatheredColumn()  # (steps of 0.16 s,)
+        self._loud = GatheredColumn()  # (steps,) bool
 
     def add(self, piece: Tensor) -> None:
         samples = piece[0]
-        self._voice.append(_host(self._speech.push(samples)))
+        _keep(self._voice, self._speech.push(samples))
         frames = self._classes.push(samples)
-        self._class.append(_host(frames.probabilities))
-        self._music.append(_host(self._playing.push(samples, frames)))
+        _keep(self._class, frames.probabilities)
+        _keep(self._music, self._playing.push(samples, frames))
         whole = samples[: samples.shape[0] // CHUNK * CHUNK].reshape(-1, CHUNK)
-        self._loud.append((whole.square().mean(dim=1).sqrt() > _SILENT).cpu().numpy())
+        self._loud.add((whole.square().mean(dim=1).sqrt() > _SILENT).cpu())
 
     def end_run(self) -> None:
-        self._voice.append(_host(self._speech.flush()))
+        _keep(self._voice, self._speech.flush())
         frames = self._classes.flush()
-        self._class.append(_host(frames.probabilities))
-        self._music.append(_host(self._playing.flush(frames)))
+        _keep(self._class, frames.probabilities)
+        _keep(self._music, self._playing.flush(frames))
         self._seconds += self.run_samples / self.rate
         values = self._merged()
         for column, name in enumerate(CLASSES):
@@ -109,40 +111,41 @@ class SoundClasses(RunAnalyzer):
 
     def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
         shares = {f"{name}_share": [self._share(name)] for name in CLASSES}
-        ordered = sorted(self._series)
         series = {
-            "series": [f"{s[0]}_probability" for s in ordered],
-            "time_seconds": [s[1] for s in ordered],
-            "value": [s[2] for s in ordered],
+            "series": [f"{name}_probability" for name, (times, _) in self._series.items() for _ in times],
+            "time_seconds": np.concatenate([times for times, _ in self._series.values()]),
+            "value": np.concatenate([values for _, values in self._series.values()]),
         }
         return {Table.SPANS: span_rows(self.findings), Table.SERIES: series, Table.FILES: shares}
 
     def _merged(self) -> np.ndarray:
         """(steps, 3): probabilities on one grid, nothing where it is silent."""
-        voice = np.concatenate(self._voice).astype(np.float32)
-        classes = np.concatenate(self._class).astype(np.float32)
+        voice, classes = self._voice.values().numpy(), self._class.values().numpy()
         steps = min(len(voice), self.run_samples // CHUNK)
         if steps == 0 or not len(classes):
             return np.zeros((0, len(CLASSES)), np.float32)
         centres = ((np.arange(steps) + 0.5) * STEP_SECONDS - 0.0125) / 0.01
         at = np.clip(np.rint(centres).astype(int), 0, len(classes) - 1)
-        running = np.concatenate([np.zeros((1, 3)), np.cumsum(classes, axis=0, dtype=np.float64)])
-        low, high = np.clip(at - 1, 0, len(classes) - 1), np.clip(at + 2, 1, len(classes))
-        values = (running[high] - running[low]) / (high - low)[:, None]
+        near = at[:, None] + np.arange(-1, 2)  # (steps, 3) frames
+        inside = (near >= 0) & (near < len(classes))
+        near = near.clip(0, len(classes) - 1)
+        values = (classes[near] * inside[..., None]).sum(axis=1, dtype=np.float64) / inside.sum(axis=1, keepdims=True)
         values[:, 0] = (values[:, 0] + voice[:steps]) / 2
         values[:, 2] = self._music_at((np.arange(steps) + 0.5) * STEP_SECONDS)
-        return values * np.concatenate(self._loud)[:steps, None]
+        return values * self._loud.values().numpy()[:steps, None]
 
     def _music_at(self, seconds: np.ndarray) -> np.ndarray:
-        music = np.concatenate(self._music).astype(np.float32)
+        music = self._music.values().numpy().astype(np.float32)
         centres = np.arange(len(music)) * MUSIC_STEP_SECONDS + FIRST_CENTRE
         return np.interp(seconds, centres, music) if len(music) else np.zeros(len(seconds))
 
     def _add_series(self, name: str, values: np.ndarray) -> None:
         a_second = round(1 / STEP_SECONDS)
+        times, means = self._series[name]
         for at in range(0, len(values), a_second):
             part = values[at : at + a_second]
-            self._series.append((name, self.origin + (at + len(part) / 2) * STEP_SECONDS, float(part.mean())))
+            times.append(self.origin + (at + len(part) / 2) * STEP_SECONDS)
+            means.append(float(part.mean()))
 
     def _share(self, name: str) -> float | None:
         if self._seconds == 0:
@@ -150,8 +153,8 @@ class SoundClasses(RunAnalyzer):
         return min(1.0, sum(f.end - f.start for f in self.findings if f.kind == name) / self._seconds)
 
 
-def _host(values: Tensor) -> np.ndarray:
-    return values.to(torch.float16).cpu().numpy()
+def _keep(gathered: GatheredColumn, values: Tensor) -> None:
+    gathered.add(values.to(torch.float16).cpu())
 
 
 def _mean_over(values: np.ndarray, width: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer, span_rows
-from mediaml.analyzers.audio.window_vectors import embedding_rows
+from mediaml.analyzers.audio.window_vectors import WindowVectors
 from mediaml.errors import WeightsCorrupt
 from mediaml.nets.yamnet import CLASSES, DIMENSIONS, HOP, PATCH, SAMPLE_RATE, Yamnet
 from mediaml.ops.hysteresis import Hysteresis
@@ -65,15 +66,14 @@ class SoundEvents(RunAnalyzer):
 
     def reset(self) -> None:
         self._classes: list[str] = []
-        self._windows: list[tuple[float, float, np.ndarray]] = []
+        self._windows = WindowVectors()
         self._sum = np.zeros(CLASSES)
-        self._patches = 0
 
     def begin_run(self) -> None:
         self._before: Tensor | None = None
         self._waiting: list[Tensor] = []
-        self._scores: list[np.ndarray] = []
-        self._given = 0
+        self._likely = array("l"), array("l"), array("d")  # patch, class, score of at least `_RULE.off`
+        self._given = 0  # patches
 
     def add(self, piece: Tensor) -> None:
         samples = piece[0]
@@ -86,17 +86,15 @@ class SoundEvents(RunAnalyzer):
             self._run()
 
     def end_run(self) -> None:
-        if not self._scores and not self._waiting and self._before is not None:
+        if not self._given and not self._waiting and self._before is not None:
             self._waiting.append(torch.nn.functional.pad(self._before, (0, PATCH - HOP)))
         self._run()
-        if not self._scores:
-            return
-        scores = np.concatenate(self._scores)
-        self._sum += scores.sum(axis=0)
-        self._patches += len(scores)
-        for column in np.flatnonzero(scores.max(axis=0) >= _RULE.on).tolist():
-            for start, stop in _RULE.spans(scores[:, column]):
-                best = float(scores[start:stop, column].max())
+        patch, heard, score = (np.array(values) for values in self._likely)
+        for column in np.unique(heard[score >= _RULE.on]).tolist():
+            scores = np.zeros(self._given)
+            scores[patch[heard == column]] = score[heard == column]
+            for start, stop in _RULE.spans(scores):
+                best = float(scores[start:stop].max())
                 begin, end = start * HOP / SAMPLE_RATE, ((stop - 1) * HOP + PATCH) / SAMPLE_RATE
                 self.find("sound_event", begin, end, 0.0, f"{self._labels[column][1]}, score {best:.2f}", best)
                 self._classes.append(self._labels[column][1])
@@ -109,7 +107,7 @@ class SoundEvents(RunAnalyzer):
         return {
             Table.SPANS: spans,
             Table.TAGS: self._tags(),
-            Table.EMBEDDINGS: embedding_rows(self._windows, self.space, self._sha256),
+            Table.EMBEDDINGS: self._windows.rows(self.space, self._sha256),
         }
 
     def _run(self) -> None:
@@ -118,20 +116,24 @@ class SoundEvents(RunAnalyzer):
         with torch.inference_mode():
             scores, vectors = self._net(torch.stack(self._waiting))
         self._waiting = []
-        unit = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
-        for vector in unit:
+        for vector, row in zip(torch.nn.functional.normalize(vectors, dim=1).cpu(), scores.cpu().numpy(), strict=True):
             start = self.origin + self._given * HOP / SAMPLE_RATE
-            self._windows.append((start, start + PATCH / SAMPLE_RATE, vector))
+            self._windows.add(start, start + PATCH / SAMPLE_RATE, vector)
+            likely = np.flatnonzero(row >= _RULE.off)
+            for kept, values in zip(
+                self._likely, (np.full_like(likely, self._given), likely, row[likely]), strict=True
+            ):
+                kept.extend(values.tolist())
+            self._sum += row
             self._given += 1
-        self._scores.append(scores.cpu().numpy())
 
     def _tags(self) -> dict[str, list[Any]]:
-        mean = self._sum / max(self._patches, 1)
+        mean = self._sum / max(len(self._windows), 1)
+        start, end = self._windows.span
         best = [int(k) for k in np.argsort(-mean, kind="stable")[:_TAGS] if mean[k] >= _LEAST_TAG]
-        end = self._windows[-1][1] if self._windows else 0.0
         return {
             "scope": ["file"] * len(best),
-            "start_seconds": [self._windows[0][0] if self._windows else 0.0] * len(best),
+            "start_seconds": [start] * len(best),
             "end_seconds": [end] * len(best),
             "vocabulary": ["audioset"] * len(best),
             "tag_id": [self._labels[k][0] for k in best],

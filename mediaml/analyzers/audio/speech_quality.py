@@ -75,11 +75,12 @@ class SpeechQuality(RunAnalyzer):
         self._dnsmos = Dnsmos(weights.resolve("dnsmos_p835"), weights.resolve("dnsmos_p808"))
 
     def reset(self) -> None:
-        self._values: list[tuple[float, np.ndarray]] = []  # middle of the window, (4,)
+        self._values: list[tuple[float, ...]] = []  # middle of the window, then NAMES
 
     def begin_run(self) -> None:
         self._speech = SpeechProbability(self._vad)
-        self._voice = torch.zeros(0)  # a probability each 32 ms, from the start of the run
+        self._voice = torch.zeros(0)  # a probability each 32 ms, from step `_first` of the run on
+        self._first = 0
         self._samples = torch.zeros(0)  # from `_start` on
         self._start = 0  # sample number of the next window
         self._windows = 0
@@ -93,6 +94,8 @@ class SpeechQuality(RunAnalyzer):
             self._judge(self._samples[:WINDOW])
             self._samples = self._samples[hop:].clone()
             self._start += hop
+            passed = self._start // CHUNK - self._first
+            self._voice, self._first = self._voice[passed:].clone(), self._first + passed
 
     def end_run(self) -> None:
         self._voice = torch.cat([self._voice, self._speech.flush()])
@@ -101,20 +104,20 @@ class SpeechQuality(RunAnalyzer):
 
     def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
         series: dict[str, list[Any]] = {"series": [], "time_seconds": [], "value": []}
-        for column, name in enumerate(NAMES):
+        for column, name in enumerate(NAMES, 1):
             series["series"] += [name] * len(self._values)
-            series["time_seconds"] += [time for time, _ in self._values]
-            series["value"] += [float(v[column]) for _, v in self._values]
-        means = np.mean([v for _, v in self._values], axis=0) if self._values else [None] * len(NAMES)
+            series["time_seconds"] += [v[0] for v in self._values]
+            series["value"] += [v[column] for v in self._values]
+        means = np.mean(self._values, axis=0)[1:] if self._values else [None] * len(NAMES)
         files = {name: [None if m is None else float(m)] for name, m in zip(NAMES, means, strict=True)}
         return {Table.SERIES: series, Table.FILES: {**files, "speech_windows": [len(self._values)]}}
 
     def _judge(self, samples: Tensor) -> None:
         self._windows += 1
-        first = self._start // CHUNK
+        first = self._start // CHUNK - self._first
         voice = self._voice[first : first + samples.shape[0] // CHUNK]
         if not len(voice) or float((voice >= _SPOKEN).float().mean()) < self.least_speech:
             return
         values = self._dnsmos(samples.clamp(-1, 1))
         middle = self.origin + (self._start + samples.shape[0] / 2) / SAMPLE_RATE
-        self._values.append((middle, values))
+        self._values.append((middle, *values.tolist()))

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-Window = tuple[float, float, NDArray[np.floating]]  # start and end in seconds, vector
+from mediaml.ops.gathered import GatheredColumn
 
 
-def embedding_rows(windows: Sequence[Window], space: str, weights_sha256: str) -> dict[str, list[Any]]:
-    """A row a window, and one of scope "file": the mean of the windows, of length 1. No row without a window."""
-    rows = [(*w, "window") for w in windows]
-    if windows:
-        mean = np.mean([w[2] for w in windows], axis=0)
-        rows.append((windows[0][0], windows[-1][1], mean / max(float(np.linalg.norm(mean)), 1e-12), "file"))
-    return {
-        "start_seconds": [r[0] for r in rows],
-        "end_seconds": [r[1] for r in rows],
-        "scope": [r[3] for r in rows],
-        "model": [space] * len(rows),
-        "weights_sha256": [weights_sha256] * len(rows),
-        "vector": [np.asarray(r[2], np.float32) for r in rows],
-    }
+class WindowVectors:
+    """Windows in order of time, each with its vector."""
+
+    def __init__(self) -> None:
+        self._times, self._vectors = GatheredColumn(), GatheredColumn()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, start_seconds: float, end_seconds: float, vector: Tensor) -> None:
+        """One window; `vector` (D,) float32, on the CPU."""
+        self._times.add(torch.tensor([[start_seconds, end_seconds]], dtype=torch.float64))
+        self._vectors.add(vector[None])
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start of the first window and end of the last, in seconds; zeros without one."""
+        times = self._times.values()
+        return (float(times[0, 0]), float(times[-1, 1])) if len(times) else (0.0, 0.0)
+
+    def rows(self, space: str, weights_sha256: str) -> dict[str, ArrayLike | list[Any]]:
+        """A row a window, and one of scope "file": the mean of the windows, of length 1. No row without a window."""
+        count = len(self)
+        vectors, times = self._vectors.values().numpy(), self._times.values().numpy()
+        if count:
+            vectors = np.concatenate([vectors, _unit(vectors.mean(axis=0))[None]])
+            times = np.concatenate([times, [self.span]])
+        return {
+            "start_seconds": times.reshape(-1, 2)[:, 0],
+            "end_seconds": times.reshape(-1, 2)[:, 1],
+            "scope": ["window"] * count + ["file"] * bool(count),
+            "model": [space] * len(vectors),
+            "weights_sha256": [weights_sha256] * len(vectors),
+            "vector": vectors,
+        }
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -9,7 +9,6 @@ Its sounds then answer to words: `mediaml search LAKE "dog barking" --model clap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,10 +20,10 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.audio.runs import RunAnalyzer
-from mediaml.analyzers.audio.window_vectors import embedding_rows
+from mediaml.analyzers.audio.window_vectors import WindowVectors
 from mediaml.analyzers.base import Analyzer, analyzer_family
-from mediaml.analyzers.embed.joint_vector import joint_vector
-from mediaml.errors import InvalidValue, WeightsAbsent, WeightsError, printable
+from mediaml.analyzers.embed.joint_vector import check_same_weights, embedder_name, joint_vector
+from mediaml.errors import InvalidValue, WeightsAbsent, printable
 from mediaml.nets.clap import WEIGHTS, ClapNet, FrontEnd, dimensions, front_end
 from mediaml.spec import AudioView, Need, Spec, Table
 
@@ -45,7 +44,7 @@ class ClapChoice:
 
     @property
     def name(self) -> str:
-        return "embed_" + re.sub(r"[^a-z0-9]+", "_", self.space.lower()).strip("_")
+        return embedder_name(self.space)
 
 
 def parse(address: str) -> ClapChoice:
@@ -85,7 +84,7 @@ class ClapEmbedding(RunAnalyzer):
         self._sha256 = weights.identity_sha256(self.choice.weight)
 
     def reset(self) -> None:
-        self._windows: list[tuple[float, float, Any]] = []
+        self._windows = WindowVectors()
 
     def begin_run(self) -> None:
         self._at = 0
@@ -93,16 +92,16 @@ class ClapEmbedding(RunAnalyzer):
     def add(self, piece: Tensor) -> None:
         count = piece.shape[1]
         if count >= _SHORTEST_SECONDS * self.rate or not self._windows:
-            vector = self._net.sounds(piece[:1])[0].cpu().numpy()
+            vector = self._net.sounds(piece[:1])[0].cpu()
             start = self.origin + self._at / self.rate
-            self._windows.append((start, start + count / self.rate, vector))
+            self._windows.add(start, start + count / self.rate, vector)
         self._at += count
 
     def end_run(self) -> None:
         pass
 
     def rows(self) -> Mapping[Table, Mapping[str, list[Any]]]:
-        return {Table.EMBEDDINGS: embedding_rows(self._windows, self.space, self._sha256)}
+        return {Table.EMBEDDINGS: self._windows.rows(self.space, self._sha256)}
 
 
 @cache
@@ -141,10 +140,5 @@ def text_tower(space: str, weights_sha256: str, address: str | None) -> ClapNet:
     if address is None:
         raise InvalidValue(f"the space {space} comes from a folder of your own; name it: --model clap:@FOLDER")
     choice = parse(address)
-    found = weights.weights_sha256(choice.weight)
-    if found != weights_sha256:
-        raise WeightsError(
-            f"the vectors of {space} were made with weights of sha256 {weights_sha256[:12]}..., those here have "
-            f"{found[:12]}...: two spaces are not comparable; use the same weights, or embed again"
-        )
+    check_same_weights(space, weights_sha256, choice.weight)
     return clap_net(choice)

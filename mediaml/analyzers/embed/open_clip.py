@@ -18,7 +18,6 @@ open_clip's transform on the same frames to a cosine of 0.999 or more (tests/uni
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +30,8 @@ from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.base import Analyzer, FrameAnalyzer, analyzer_family
-from mediaml.analyzers.embed.joint_vector import joint_vector
-from mediaml.errors import InvalidValue, UnknownName, WeightsError, printable
+from mediaml.analyzers.embed.joint_vector import check_same_weights, embedder_name, joint_vector
+from mediaml.errors import InvalidValue, UnknownName, printable
 from mediaml.frames import FrameBatch
 from mediaml.nets.checkpoint import read_checkpoint
 from mediaml.nets.open_clip_architecture import CONFIG, Architecture, architecture
@@ -64,7 +63,7 @@ class Choice:
     @property
     def name(self) -> str:
         """The analyzer's name."""
-        return "embed_" + re.sub(r"[^a-z0-9]+", "_", self.space.lower()).strip("_")
+        return embedder_name(self.space)
 
     @property
     def view(self) -> View:
@@ -215,11 +214,6 @@ def text_tower(space: str, weights_sha256: str, address: str | None = None) -> O
             raise InvalidValue(f"the space {space} comes from a checkpoint of your own; name it: --model {model}")
         address = space
     choice = parse(address)
-    found = weights.weights_sha256(choice.weight)
-    if found != weights_sha256:
-        raise WeightsError(
-            f"the vectors of {space} were made with weights of sha256 {weights_sha256[:12]}..., those here have "
-            f"{found[:12]}...: two spaces are not comparable; use the same weights, or embed again"
-        )
+    check_same_weights(space, weights_sha256, choice.weight)
     tokenizer(choice.arch)  # refuse before the weights are read
     return open_clip_net(choice)
