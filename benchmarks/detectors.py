@@ -28,6 +28,7 @@ from benchmarks.faults.colour import to_rgb, to_yuv
 from benchmarks.faults.injection import SEVERITIES, Fault, place, write_faulty, write_file
 from benchmarks.faults.matching import Score, false_at, match
 from benchmarks.faults.pictorial import PICTORIAL
+from benchmarks.faults.programmes import LARGE, SMALL
 from benchmarks.faults.sources import FPS, Clip, Picture, Sources
 from benchmarks.faults.temporal import TEMPORAL
 from benchmarks.faults.watching import watch
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
     parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
+    parser.add_argument("--large", action="store_true", help="clean programmes of 640x360, from large photographs alone")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
@@ -137,7 +139,10 @@ def main() -> None:
         if asked.clean is not None:
             kept = asked.keep or Path(folder)
             kept.mkdir(parents=True, exist_ok=True)
-            return false_alarms(sources, asked.split, asked.clean, kept, detectors(), verbose=asked.verbose)
+            size = LARGE if asked.large else SMALL
+            return false_alarms(
+                sources, asked.split, asked.clean, size, kept, detectors(), real=not asked.large, verbose=asked.verbose
+            )
         clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
         clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
         if clips:

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import debian_media
 from benchmarks.faults.injection import write_file
 from benchmarks.faults.matching import Found
-from benchmarks.faults.programmes import LARGE, SMALL, Programme, clean_pictures, programmes
+from benchmarks.faults.programmes import Programme, Size, clean_pictures, programmes
 from benchmarks.faults.sources import FPS, Sources, Split
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer
@@ -81,21 +81,29 @@ def clean_files(data: Path) -> list[Path]:
 
 
 def false_alarms(
-    sources: Sources, split: Split, hours: float, folder: Path, detectors: Sequence[Analyzer], *, verbose: bool
+    sources: Sources,
+    split: Split,
+    hours: float,
+    size: Size,
+    folder: Path,
+    detectors: Sequence[Analyzer],
+    *,
+    real: bool,
+    verbose: bool,
 ) -> None:
-    """Prints alarms an hour by kind: `hours` of programmes, half of them in each size, then the real clips."""
+    """Prints alarms an hour by kind in `hours` of programmes, then, with `real`, in the real clips."""
     every = sorted({k for d in detectors for k in d.spec.kinds} - INFORMATIVE)
-    for size in (SMALL, LARGE):
-        pictures = len(clean_pictures(sources, split, size))
-        what = f"{size[0]}x{size[1]}: {pictures} {split} photographs under a moving camera, with cuts and dissolves"
-        moving = Alarms(what, verbose)
-        for i, programme in enumerate(programmes(sources, split, hours * 3600 / 2, size)):
-            new = (i + 1) * len(programme.shots) <= pictures
-            seconds = programme.frames / FPS
-            moving.add(programme.name, watch(written(programme, folder), detectors)[0], seconds, distinct=new)
-            print(f"    {programme.name}: {moving.seconds / 3600:.2f} h, {moving.kinds.total()} alarms", flush=True)
-        moving.report(every)
-    _real_clips(sources.data, detectors, verbose=verbose).report(every)
+    pictures = len(clean_pictures(sources, split, size))
+    what = f"{size[0]}x{size[1]}: {pictures} {split} photographs under a moving camera, with cuts and dissolves"
+    moving = Alarms(what, verbose)
+    for i, programme in enumerate(programmes(sources, split, hours * 3600, size)):
+        new = (i + 1) * len(programme.shots) <= pictures
+        seconds = programme.frames / FPS
+        moving.add(programme.name, watch(written(programme, folder), detectors)[0], seconds, distinct=new)
+        print(f"    {programme.name}: {moving.seconds / 3600:.2f} h, {moving.kinds.total()} alarms", flush=True)
+    moving.report(every)
+    if real:
+        _real_clips(sources.data, detectors, verbose=verbose).report(every)
 
 
 def written(programme: Programme, folder: Path) -> Path:

@@ -15,23 +15,23 @@ from mediaml.spec import Column, Spec
 _BLOCK = 16
 _LINES = np.array([[1], [-3], [3], [-1]], np.float32)  # third difference of successive lines
 _FIELD = np.array([[1], [0], [-3], [0], [3], [0], [-1]], np.float32)  # the same of one field's lines
-_TIMES = 1.3  # as large as within a field the third difference is in a combed block
-_LEVELS = 6.0  # that the third difference of lines must reach on average
+_TIMES = 1.6  # as large as within a field the third difference is in a combed block
+_LEVELS = 8.0  # that the third difference of lines must reach on average
 _FLAT = 4.0  # levels: the third difference within a field is taken as at least this
-_COMBED = 0.008  # share of blocks from which on a picture is combed
+_COMBED = 0.012  # share of blocks from which on a picture is combed
 _JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that still are one span
 _MINIMUM_SECONDS = 1.0  # two combed samples
 
 
 class Combing(Detector):
-    """A 16x16 block is combed where the third difference of successive lines is 1.3 times that of one field's lines.
+    """A 16x16 block is combed where the third difference of successive lines is 1.6 times that of one field's lines.
 
     The first answers to detail of two lines' period alone, which weaving makes; the second to twice the period, of which
     progressive pictures, however detailed, hold more. Only stripes of two lines look alike.
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
     kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
                 frames hold two fields; the whole file, whether or not combs were seen
-    severity    combing: from 0.3 at 0.8 % to 1 at 10 % of the blocks; interlaced: 0.3
+    severity    combing: from 0.3 at 1.2 % to 1 at 10 % of the blocks; interlaced: 0.3
     """
 
     spec = Spec(
