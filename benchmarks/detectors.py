@@ -25,9 +25,10 @@ import torch
 
 from benchmarks.faults.clean import false_alarms
 from benchmarks.faults.colour import to_rgb, to_yuv
-from benchmarks.faults.injection import SEVERITIES, Fault, can_be_seen, write_faulty, write_file
+from benchmarks.faults.injection import SEVERITIES, Fault, place, write_faulty, write_file
 from benchmarks.faults.matching import Score, false_at, match
 from benchmarks.faults.pictorial import PICTORIAL
+from benchmarks.faults.programmes import LARGE, SMALL
 from benchmarks.faults.sources import FPS, Clip, Picture, Sources
 from benchmarks.faults.temporal import TEMPORAL
 from benchmarks.faults.watching import watch
@@ -45,12 +46,12 @@ def detectors() -> list[Analyzer]:
 def score(fault: Fault, clip: Clip, folder: Path, scores: dict[str, Score], *, verbose: bool) -> None:
     """Adds one clip to the counts of each severity that can be seen in it."""
     analyzer = next(a for a in detectors() if a.spec.name == fault.analyzer)
-    visible = {s for s in SEVERITIES if can_be_seen(fault, clip, s)}
-    for severities in [SEVERITIES] if fault.seconds else [(s,) for s in SEVERITIES]:
-        if not visible & set(severities):
+    for severities in [SEVERITIES] if fault.seconds and fault.where is None else [(s,) for s in SEVERITIES]:
+        start, visible = place(fault, clip, severities)
+        if not visible:
             continue
         path = folder / "faulty.mp4"
-        events = write_faulty(path, clip, fault, severities)
+        events = write_faulty(path, clip, fault, severities, start=start)
         found = [f for f in watch(path, [analyzer])[0][fault.analyzer] if f.kind in fault.kinds]
         met, extra = match(events, found)
         for i, event in enumerate(events):
@@ -121,7 +122,9 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=99, help="real clips to inject faults into")
     parser.add_argument("--photographs", type=int, default=4, help="photographs under a moving camera")
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
+    parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
+    parser.add_argument("--large", action="store_true", help="clean programmes of 640x360, from large photographs alone")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
@@ -136,9 +139,12 @@ def main() -> None:
         if asked.clean is not None:
             kept = asked.keep or Path(folder)
             kept.mkdir(parents=True, exist_ok=True)
-            return false_alarms(sources, asked.split, asked.clean, kept, detectors(), verbose=asked.verbose)
+            size = LARGE if asked.large else SMALL
+            return false_alarms(
+                sources, asked.split, asked.clean, size, kept, detectors(), real=not asked.large, verbose=asked.verbose
+            )
         clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
-        clips += sources.wallpapers(asked.split, asked.wallpapers)
+        clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
         if clips:
             f1_table(faults, clips, Path(folder), verbose=asked.verbose)
         if not asked.no_speed:

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,9 +107,10 @@ MEMBERS: dict[str, Member] = {
 }
 
 
-def fetch(distribution: Distribution) -> None:
-    """Bring every member of `distribution` that is not cached yet. Raises SourceUnavailable."""
-    wanted = [m for m in MEMBERS.values() if m.distribution == distribution and not m.cached.is_file()]
+def fetch(distribution: Distribution, members: Iterable[Member] | None = None) -> None:
+    """Bring every one of `members` (None: MEMBERS) of `distribution` that is not cached yet. Raises SourceUnavailable."""
+    listed = MEMBERS.values() if members is None else members
+    wanted = [m for m in listed if m.distribution == distribution and not m.cached.is_file()]
     if not wanted:
         return
     with tempfile.TemporaryDirectory(prefix="mediaml-sample-") as folder:

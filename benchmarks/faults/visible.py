@@ -15,7 +15,6 @@ from benchmarks.faults.sources import Clip, Picture
 _BLACK, _WHITE = 24, 218  # coded luma that the darkest and brightest thousandth of a clip must reach
 _BURNT_SHARES = (0.25, 0.95)
 _SATURATED_SHARE = 0.03
-_FIELDS_DIFFER, _FIELDS_SHARE = 12, 0.01  # levels, share of the picture
 
 
 def uses_both_ends(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
@@ -49,9 +48,3 @@ def _saturated(picture: Picture) -> float:
     rgb: NDArray[np.float32] = np.stack([red, green, blue])
     saturated = rgb.max(axis=0) - rgb.min(axis=0) >= 0.5
     return float((saturated & ((green <= 0.015) | (green >= 0.985))).mean())
-
-
-def moves(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
-    """The clip changes from frame to frame by 12 levels or more on a hundredth of the picture."""
-    steps = [cv2.absdiff(luma(clip.frame(i + 1)), luma(clip.frame(i))) for i in range(5, 125, 24)]
-    return float(np.median([(s >= _FIELDS_DIFFER).mean() for s in steps])) >= _FIELDS_SHARE

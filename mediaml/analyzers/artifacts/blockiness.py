@@ -16,7 +16,7 @@ _EDGE = 48  # levels: larger steps are edges of the picture, not of blocks
 _STEP = 0.5  # levels: visible steps on the grid, on average, from which on a picture is blocky
 _CLEAR = 5.0  # times the scatter between the other positions of the grid
 _JOIN_SECONDS = 1.0
-_MINIMUM_SECONDS = 0.9  # two samples
+_MINIMUM_SECONDS = 1.4  # three samples
 
 
 class Blockiness(Detector):
@@ -30,7 +30,7 @@ class Blockiness(Detector):
 
     spec = Spec(
         name="blockiness",
-        version=1,
+        version=2,
         summary="steps on the grid of coding blocks",
         outputs=(
             Column(

@@ -17,9 +17,9 @@ _SHARPEST_PERCENTILE = 95
 _LEAST_EDGES = 100
 _BLURRED = 0.5  # of the rise within 2 px: sharpest edges softer than a Gaussian of about 1.5 px
 _RELATIVE = 0.68  # of the file's own usual sharpness
-_SOFT = 0.62  # that a relative loss must fall below
+_SOFT = 0.55  # that a relative loss must fall below
 _JOIN_SECONDS = 1.0
-_MINIMUM_SECONDS = 0.9  # two samples
+_MINIMUM_SECONDS = 1.4  # three samples
 
 
 class Blur(Detector):
@@ -29,13 +29,13 @@ class Blur(Detector):
     blur leave some edge sharp, so shallow depth of field is not defocus. Native luma, twice a second; above 1080 lines the
     distances grow with the height. Null where fewer than a hundred samples lie on edges.
 
-    A picture is blurred below 0.5, or below 0.62 where the file's usual sharpness is half as much again.
-    severity  0.3 at 0.62 to 1 at 0.28
+    A picture is blurred below 0.5, or below 0.55 where the file's usual sharpness is half as much again.
+    severity  0.3 at 0.55 to 1 at 0.28
     """
 
     spec = Spec(
         name="blur",
-        version=1,
+        version=2,
         summary="blurred and defocused pictures",
         outputs=(
             Column(

@@ -18,6 +18,7 @@ from mediaml.spec import Column, Spec, Table
 _REPEAT = 0.3  # of the usual change around it: a frame that changes less is a repeat
 _EQUAL, _EQUAL_SHARE = 0.6, 0.12  # a repeat changes less than so many levels, or than this share of the usual change
 _MOVING = 1.0  # levels: the least usual change for repeats to show
+_STILL = 0.3  # levels: smaller changes are taken as this
 _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
@@ -25,7 +26,11 @@ _REGULAR = 4  # repeats at equal distance that make a pattern
 _LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
 _CUT = 25.0  # levels
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
-_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 1.2
+_UNEVEN, _UNEVEN_SECONDS = (
+    0.18,
+    2.0,
+)  # change from step to step, as a logarithm, of motion that leaps by itself; on each side
+_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 0.9
 
 
 class Cadence(Detector):
@@ -33,13 +38,14 @@ class Cadence(Detector):
 
     kinds     "pulldown": repeats at an even distance of four frames or more, at least four of them (24 in 25, 24 in 30, 25
               in 30); "repeated_frames": uneven ones; "dropped_frames": motion leaps. Repeats in every second or third frame
-              are animation on twos or threes, or video at a lower rate, and no finding; `repeat_share` tells
+              are animation on twos or threes, or video at a lower rate, and no finding; `repeat_share` tells. Where motion
+              leaps by itself (hand-held, flickering), lost frames cannot be told and are not reported
     severity  repeated: a second's share of repeats, 0.3 to 1; dropped: by the frames lost; pulldown: 0.3
     """
 
     spec = Spec(
         name="cadence",
-        version=2,
+        version=3,
         summary="repeated and dropped frames, and pull-down patterns",
         outputs=(
             Column(
@@ -78,6 +84,9 @@ class Cadence(Detector):
         found += [_repeats(track, a, b, uneven) for a, b in groups if uneven[a:b].sum() >= _LEAST_REPEATS]
         lost = np.append(track["lost_before_last"][1:], 0.0)
         lost[np.append(repeated[1:], False)] = 0.0
+        window = track.frames_in(_UNEVEN_SECONDS)
+        for at in np.flatnonzero(lost > 0):
+            lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
         leaps = track.spans(lost > 0, join=_JOIN_DROPS_SECONDS, minimum=0.0)
         return found + [_drops(track, a, b, lost) for a, b in leaps if (lost[a:b] > 0).sum() >= _LEAST_LEAPS]
 
@@ -98,6 +107,14 @@ def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
     padded = np.pad(calm, _AROUND)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _AROUND)  # window k holds frames k - 3 .. k - 1
     return np.minimum(windows[: len(change)].max(axis=1), windows[_AROUND + 1 :][: len(change)].max(axis=1))
+
+
+def unevenness(change: NDArray[np.float64]) -> float:
+    """How much (N,) changes differ from one frame to the next: the median absolute difference of their logarithms.
+
+    Even motion has 0.02 to 0.15, whatever frames it lost; hand-held and flickering pictures 0.2 to 0.4.
+    """
+    return float(np.median(np.abs(np.diff(np.log(np.maximum(change, _STILL)))))) if len(change) > 1 else 0.0
 
 
 def repeats(change: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -13,27 +13,30 @@ from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec
 
 _BLOCK = 16
-_TIMES = 1.2  # as far as lines of one field, neighbouring lines differ in a combed block
-_LEVELS = 2.5  # that neighbouring lines must differ by on average
-_FLAT = 1.0  # level: differences within a field are taken as at least this
-_COMBED = 0.007  # share of blocks from which on a picture is combed
+_LINES = np.array([[1], [-3], [3], [-1]], np.float32)  # third difference of successive lines
+_FIELD = np.array([[1], [0], [-3], [0], [3], [0], [-1]], np.float32)  # the same of one field's lines
+_TIMES = 1.6  # as large as within a field the third difference is in a combed block
+_LEVELS = 8.0  # that the third difference of lines must reach on average
+_FLAT = 4.0  # levels: the third difference within a field is taken as at least this
+_COMBED = 0.012  # share of blocks from which on a picture is combed
 _JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that still are one span
 _MINIMUM_SECONDS = 1.0  # two combed samples
 
 
 class Combing(Detector):
-    """A 16x16 block is combed where neighbouring lines, of different fields, differ 1.2 times as much as lines of one field.
+    """A 16x16 block is combed where the third difference of successive lines is 1.6 times that of one field's lines.
 
-    Progressive pictures, however detailed, change more over two lines than over one; only stripes of two lines look alike.
+    The first answers to detail of two lines' period alone, which weaving makes; the second to twice the period, of which
+    progressive pictures, however detailed, hold more. Only stripes of two lines look alike.
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
     kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
                 frames hold two fields; the whole file, whether or not combs were seen
-    severity    combing: from 0.3 at 0.7 % to 1 at 10 % of the blocks; interlaced: 0.3
+    severity    combing: from 0.3 at 1.2 % to 1 at 10 % of the blocks; interlaced: 0.3
     """
 
     spec = Spec(
         name="combing",
-        version=2,
+        version=3,
         summary="combs of interlaced pictures, and streams flagged interlaced",
         outputs=(
             Column(
@@ -73,17 +76,17 @@ class Combing(Detector):
 
 
 def comb_share(luma: Bytes) -> float:
-    """Share of combed blocks; `luma` (H, W) uint8 with at least 18 lines and 16 columns."""
-    rows, columns = (luma.shape[0] - 2) // _BLOCK, luma.shape[1] // _BLOCK
+    """Share of combed blocks; `luma` (H, W) uint8 with at least 22 lines and 16 columns."""
+    rows, columns = (luma.shape[0] - 6) // _BLOCK, luma.shape[1] // _BLOCK
     height, width, size = rows * _BLOCK, columns * _BLOCK, (columns, rows)
-    near = cv2.absdiff(np.ascontiguousarray(luma[1:]), np.ascontiguousarray(luma[:-1]))
-    within = cv2.absdiff(np.ascontiguousarray(luma[2:]), np.ascontiguousarray(luma[:-2]))
-    upper, lower, field = (
-        cv2.resize(d[i : i + height, :width].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        for d, i in ((near, 0), (near, 1), (within, 0))
+    picture = luma[:, :width].astype(np.float32)
+    lines, field = (np.abs(cv2.filter2D(picture, -1, kernel, anchor=(0, 0))) for kernel in (_LINES, _FIELD))
+    first, second, within = (
+        cv2.resize(d[i : i + height], size, interpolation=cv2.INTER_AREA)
+        for d, i in ((lines, 1), (lines, 2), (field, 0))
     )
-    between = (upper + lower) / 2
-    return float(((between > _TIMES * np.maximum(field, _FLAT)) & (between > _LEVELS)).mean())
+    between = (first + second) / 2
+    return float(((between > _TIMES * np.maximum(within, _FLAT)) & (between > _LEVELS)).mean())
 
 
 def _flag(track: Track, order: str) -> Finding:

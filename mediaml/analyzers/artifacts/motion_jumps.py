@@ -31,6 +31,8 @@ _UNEXPLAINED = 0.72  # of the change that may be left after following the motion
 _MOVING = 0.2  # px of 256x144 a frame: slower motion is not measured well enough
 _SAME_DIFFERENCE = 0.8  # cosine between successive differences of a fade
 _FADE_UNEXPLAINED = 0.6
+_FADE_UNSHIFTED = 0.82  # the same where each block may shift: fades leave 0.83 and more, motion mostly less
+_SHIFTED = 16  # px of a block that is shifted as one
 _FAST_PERCENTILE = 80  # the motion of a picture is that of its faster parts
 
 Flow = NDArray[np.float32]  # (H, W, 2) px
@@ -111,7 +113,22 @@ def is_fade(a: Bytes, b: Bytes, c: Bytes) -> bool:
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     if size == 0 or float(first @ second) < _SAME_DIFFERENCE * size:
         return False
-    return unexplained(b, c, _flow(b, c)) > _FADE_UNEXPLAINED
+    return unexplained(b, c, _flow(b, c)) > _FADE_UNEXPLAINED and _beyond_shift(b, c) > _FADE_UNSHIFTED
+
+
+def _beyond_shift(one: Bytes, other: Bytes) -> float:
+    """Share of the difference that is left once each 16x16 block may shift by part of a pixel (Lucas & Kanade 1981).
+
+    Slow motion is a fraction of a pixel a frame, which dense flow misses.
+    """
+    picture, change = one.astype(np.float32), cv2.subtract(other, one, dtype=cv2.CV_32F)
+    gx, gy = (cv2.Sobel(picture, cv2.CV_32F, *axis, ksize=3, scale=1 / 8) for axis in ((1, 0), (0, 1)))
+    size = (one.shape[1] // _SHIFTED, one.shape[0] // _SHIFTED)
+    products = ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change), (change, change))
+    xx, xy, yy, xt, yt, tt = (cv2.resize(p * q, size, interpolation=cv2.INTER_AREA) for p, q in products)
+    determinant = np.maximum(xx * yy - xy * xy, 1e-3)
+    explained = (yy * xt * xt - 2 * xy * xt * yt + xx * yt * yt) / determinant
+    return float(np.sqrt(np.clip(tt - explained, 0, None).sum() / max(float(tt.sum()), 1e-9)))
 
 
 def _flow(one: Bytes, other: Bytes) -> Flow:

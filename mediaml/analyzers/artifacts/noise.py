@@ -17,7 +17,7 @@ _FLAT_PERCENTILE = 10
 _LEAST_BLOCKS = 12
 _NOISY = 4.2  # levels: fine texture that fills a picture reaches 3.5
 _JOIN_SECONDS = 1.0
-_MINIMUM_SECONDS = 0.9  # two samples
+_MINIMUM_SECONDS = 1.4  # three samples
 
 
 class Noise(Detector):
@@ -30,7 +30,7 @@ class Noise(Detector):
 
     spec = Spec(
         name="noise",
-        version=2,
+        version=3,
         summary="noise and grain",
         outputs=(
             Column(

@@ -18,6 +18,7 @@ _ORDER = 24
 _FRAME_SECONDS = 0.04
 _CORE_SECONDS = 0.0006  # a click's own length, on either side of its peak
 _REACH_SECONDS = 0.006  # where a natural transient still rings
+_SURROUND_FRAMES = 5  # on either side, whose RMS a click stands out of
 _JOIN_SECONDS = 0.1
 _FULL_SEVERITY = 0.5  # of full scale
 
@@ -27,7 +28,9 @@ class Clicks(RunAnalyzer):
 
     Each 40 ms of a channel are whitened by linear prediction of order 24. A click is a residual of `ratio` times the frame's
     usual residual (median / 0.6745), at least `minimum_dbfs`, that is gone half a millisecond later: over the 6 ms on either
-    side the residual stays `isolation` times below it. A struck object rings, a click does not.
+    side the residual stays `isolation` times below it. A struck object rings, a click does not. It also stands out of the
+    sound: the residual is at least `prominence_db` from the channel's RMS over the 0.2 s on either side. Wild samples that
+    louder sound covers, as at the onsets of sampled instruments, are not reported.
 
     kinds   "click": severity is the height of the residual / 0.5 of full scale, at most 1. Clicks less than 0.1 s apart
             are one span
@@ -36,7 +39,7 @@ class Clicks(RunAnalyzer):
     piece_seconds = 1.0
     spec = Spec(
         name="clicks",
-        version=1,
+        version=2,
         summary="impulses and steps of a few samples that the sound around does not explain",
         outputs=(Column("click_spans", "int32", "spans", "spans with clicks", Table.FILES, minimum=0),),
         need=Need(AudioView()),
@@ -48,12 +51,17 @@ class Clicks(RunAnalyzer):
         kinds=("click",),
     )
 
-    def __init__(self, ratio: float = 16.0, isolation: float = 6.0, minimum_dbfs: float = -46.0) -> None:
+    def __init__(
+        self, ratio: float = 16.0, isolation: float = 6.0, minimum_dbfs: float = -46.0, prominence_db: float = -6.0
+    ) -> None:
         if ratio < 4 or isolation < 1.5:
             raise InvalidValue(f"ratio {ratio} must be at least 4, isolation {isolation} at least 1.5")
         if not -90 <= minimum_dbfs < 0:
             raise InvalidValue(f"minimum_dbfs {minimum_dbfs} must lie in [-90, 0), e.g. -46")
+        if not -60 <= prominence_db <= 60:
+            raise InvalidValue(f"prominence_db {prominence_db} must lie in [-60, 60], e.g. -6")
         self.ratio, self.isolation, self.minimum_dbfs = ratio, isolation, minimum_dbfs
+        self.prominence_db = prominence_db
         super().__init__()
 
     @property
@@ -62,6 +70,7 @@ class Clicks(RunAnalyzer):
             "ratio": float(self.ratio),
             "isolation": float(self.isolation),
             "minimum_dbfs": float(self.minimum_dbfs),
+            "prominence_db": float(self.prominence_db),
         }
 
     def rows(self) -> Mapping[Table, Mapping[str, list]]:
@@ -74,7 +83,8 @@ class Clicks(RunAnalyzer):
         self._reach = max(2 * self._core, round(_REACH_SECONDS * self.rate))
         self._tail: Tensor | None = None  # samples looked at again as the past of the next piece
         self._start = 0  # sample number of the tail's first sample
-        self._found: list[tuple[int, float]] = []  # sample number, residual
+        self._found: list[tuple[int, float, int]] = []  # sample number, residual, channel
+        self._powers: list[np.ndarray] = []  # (C, frames) mean squares, in order
 
     def add(self, piece: Tensor) -> None:
         joined = piece if self._tail is None else torch.cat([self._tail, piece], dim=1)
@@ -85,12 +95,15 @@ class Clicks(RunAnalyzer):
             self._tail = joined
             return
         self._look(joined[:, :whole], first=self._start > 0, last=last)
+        passed = whole if last else keep
+        frames = joined[:, :passed].reshape(joined.shape[0], passed // self._frame, self._frame)
+        self._powers.append(frames.square().mean(dim=2).cpu().numpy())
         self._tail = joined[:, max(keep, 0) :].clone()
         self._start += max(keep, 0)
 
     def end_run(self) -> None:
-        found = sorted(set(self._found))
-        self._found = []
+        found = sorted({(at, height) for at, height, channel in self._found if self._stands_out(at, height, channel)})
+        self._found, self._powers = [], []
         groups: list[list[tuple[int, float]]] = []
         for at, height in found:
             if groups and at - groups[-1][-1][0] < _JOIN_SECONDS * self.rate:
@@ -103,6 +116,13 @@ class Clicks(RunAnalyzer):
             what = "click" if len(group) == 1 else f"{len(group)} clicks"
             message = f"{what}, {20 * log10(height):.0f} dBFS above what the sound explains"
             self.find("click", start, stop, height / _FULL_SEVERITY, message, 0.9)
+
+    def _stands_out(self, at: int, height: float, channel: int) -> bool:
+        if len(self._powers) > 1:
+            self._powers = [np.concatenate(self._powers, axis=1)]
+        frame = at // self._frame
+        around = self._powers[0][channel, max(0, frame - _SURROUND_FRAMES) : frame + _SURROUND_FRAMES + 1]
+        return height**2 >= 10 ** (self.prominence_db / 10) * float(around.mean())
 
     def _look(self, samples: Tensor, *, first: bool, last: bool) -> None:
         """Judges all frames but those at the ends that another call sees with their surroundings."""
@@ -119,16 +139,16 @@ class Clicks(RunAnalyzer):
             at = torch.nonzero(wild[channel]).flatten().cpu().numpy()
             at = at[(at >= low) & (at < high)]
             if at.size:
-                self._isolated(flat[channel].cpu().numpy(), at)
+                self._isolated(flat[channel].cpu().numpy(), at, channel)
 
-    def _isolated(self, residual: np.ndarray, at: np.ndarray) -> None:
+    def _isolated(self, residual: np.ndarray, at: np.ndarray, channel: int) -> None:
         """Keeps the peaks of which nothing is left half a millisecond away."""
         for group in np.split(at, np.flatnonzero(np.diff(at) > self._core) + 1):
             peak = int(group[residual[group].argmax()])
-            if group[-1] - group[0] > 2 * self._core:
+            if group[-1] - group[0] > self._core:
                 continue
             left = residual[max(0, peak - self._reach) : max(0, peak - self._core)]
             right = residual[peak + self._core : peak + self._reach]
             around = max(left.max(initial=0.0), right.max(initial=0.0))
             if residual[peak] > self.isolation * around:
-                self._found.append((self._start + peak, float(residual[peak])))
+                self._found.append((self._start + peak, float(residual[peak]), channel))

@@ -17,7 +17,7 @@ FRAMES_PER_SECOND = 1000
 _AROUND = 20  # frames before and after that say how loud it was
 _EDGE = 2  # frames next to the gap that must be about as loud
 _EDGE_DB = 12.0
-_BALANCE_DB = 16.0  # between the sides: a note that dies away before a loud onset is no dropout
+_BALANCE_DB = 13.0  # between the sides: a note that dies away before a loud onset is no dropout
 _LONGEST = 500  # frames; longer is silence
 _FULL_SEVERITY_SECONDS = 0.1
 _FLOOR = 1e-14
@@ -28,7 +28,7 @@ class Dropouts(RunAnalyzer):
 
     Levels are RMS over one millisecond, a channel at a time. Abrupt: within 2 ms of the gap the level is at most 12 dB below
     its mean over the 20 ms beyond, and the two sides differ by at most
-    16 dB; sound that fades into a pause is not a dropout. `floor_dbfs` is the greatest level inside,
+    13 dB; sound that fades into a pause is not a dropout. `floor_dbfs` is the greatest level inside,
     `sound_dbfs` the least level around.
 
     kinds   "dropout": severity is its length / 0.1 s, at most 1; channels that drop out together are one span
@@ -37,7 +37,7 @@ class Dropouts(RunAnalyzer):
     piece_seconds = 1.0
     spec = Spec(
         name="dropouts",
-        version=2,
+        version=3,
         summary="short gaps with abrupt edges in otherwise audible sound",
         outputs=(Column("dropout_spans", "int32", "spans", "dropouts found", Table.FILES, minimum=0),),
         need=Need(AudioView()),

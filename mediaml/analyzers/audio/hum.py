@@ -27,7 +27,8 @@ class Hum(RunAnalyzer):
 
     A harmonic stands out where its power in a two-second Hann window exceeds the mean of the band 2.5 to 9 Hz away by
     `prominence_db`, and its place is not that of a tone of the other mains frequency. A note of music seldom lies within
-    half a hertz of such a series for `minimum_seconds`.
+    half a hertz of such a series for `minimum_seconds`, and a drone that does swells and dies: the clearest harmonic's level
+    must keep still, within `unsteady_db` (standard deviation over the span's seconds).
 
     kinds   "hum": severity rises from 0 at -70 dBFS to 1 at -20 dBFS of the harmonics together
     spans   hum_hz (50 or 60), hum_dbfs (level of the harmonics that stand out, RMS, a full-scale sine is -3)
@@ -36,7 +37,7 @@ class Hum(RunAnalyzer):
     piece_seconds = 1.0
     spec = Spec(
         name="hum",
-        version=1,
+        version=2,
         summary="spans of 50 or 60 Hz mains hum with its harmonics",
         outputs=(
             Column("hum_hz", "int32", "Hz", "mains frequency", Table.SPANS, minimum=50, maximum=60),
@@ -51,12 +52,21 @@ class Hum(RunAnalyzer):
         kinds=("hum",),
     )
 
-    def __init__(self, prominence_db: float = 10.0, minimum_seconds: int = 4, minimum_dbfs: float = -66.0) -> None:
+    def __init__(
+        self,
+        prominence_db: float = 10.0,
+        minimum_seconds: int = 4,
+        minimum_dbfs: float = -66.0,
+        unsteady_db: float = 0.5,
+    ) -> None:
         if not 3 <= prominence_db <= 60:
             raise InvalidValue(f"prominence_db {prominence_db} must lie in [3, 60], e.g. 10")
         if minimum_seconds < 3:
             raise InvalidValue(f"minimum_seconds {minimum_seconds} must be at least 3: hum is what stays")
+        if not 0 < unsteady_db <= 20:
+            raise InvalidValue(f"unsteady_db {unsteady_db} must lie in (0, 20], e.g. 0.5")
         self.prominence_db, self.minimum_seconds, self.minimum_dbfs = prominence_db, minimum_seconds, minimum_dbfs
+        self.unsteady_db = unsteady_db
         super().__init__()
 
     @property
@@ -65,6 +75,7 @@ class Hum(RunAnalyzer):
             "prominence_db": float(self.prominence_db),
             "minimum_seconds": self.minimum_seconds,
             "minimum_dbfs": float(self.minimum_dbfs),
+            "unsteady_db": float(self.unsteady_db),
         }
 
     def reset(self) -> None:
@@ -108,6 +119,8 @@ class Hum(RunAnalyzer):
             low = stands_out[:, row, :3].sum(axis=1) >= 1  # one of the first three must be there
             flags = (counts[:, row] >= 3) & loud[:, row] & best[:, row] & low
             for start, stop in flagged_spans(flags.tolist(), join=2, minimum=self.minimum_seconds - 1):
+                if _unsteadiness(power[start:stop, row], heard[start:stop, row]) > self.unsteady_db:
+                    continue
                 self._report(mains, level[start:stop, row], start, stop, counts[start:stop, row])
 
     def _report(self, mains: int, level: np.ndarray, start: int, stop: int, counts: np.ndarray) -> None:
@@ -124,6 +137,13 @@ class Hum(RunAnalyzer):
         spans["hum_hz"] = [self._values[i][0] for i in order]
         spans["hum_dbfs"] = [self._values[i][1] for i in order]
         return {Table.SPANS: spans}  # type: ignore[dict-item]
+
+
+def _unsteadiness(power: np.ndarray, heard: np.ndarray) -> float:
+    """Standard deviation, dB, of the level of the clearest of (K, harmonics) lines; the first and last second are left out."""
+    inner = slice(1, -1) if len(power) > 4 else slice(None)
+    clearest = int(np.median(heard[inner], axis=0).argmax())
+    return float(np.std(10 * np.log10(np.maximum(power[inner, clearest], 1e-20))))
 
 
 def _prominence(spectrum: np.ndarray, hz: float, step: float) -> tuple[float, float]:
