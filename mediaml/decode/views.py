@@ -113,7 +113,7 @@ class ViewMaker:
         scaled, crop = planned.scaled, planned.crop
         if crop and scaled[0] * scaled[1] > _COVER_EXCESS * crop[2] * crop[3]:
             frame, scaled, crop = self._crop_first(frame, source, planned)
-        picture = self._scale(frame, source, scaled)
+        picture = self._scale(frame, scaled)
         if crop:
             x, y, w, h = crop
             picture = picture[y : y + h, x : x + w]
@@ -137,7 +137,7 @@ class ViewMaker:
         self._matrix, self._range = int(source.sws_matrix), int(source.sws_range)
         self._source = source
 
-    def _scale(self, frame: av.VideoFrame, source: Source, size: tuple[int, int]) -> NDArray:
+    def _scale(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray:
         deep = self._tone is not None
         # Scaling to planes runs vector code, to packed RGB it does not; without scaling it is the other way round.
         packed = deep or size == (frame.width, frame.height)
