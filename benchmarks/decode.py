@@ -1,7 +1,8 @@
-"""Decode and fan-out: CPU seconds of one minute of 1080p, beside a bare decode, OpenCV and torchcodec.
+"""Decode and fan-out: CPU seconds of one minute (`--seconds`) of 1080p, beside a bare decode, OpenCV and torchcodec.
 
     OMP_NUM_THREADS=1 python -m benchmarks.decode                      # everything; several minutes
     OMP_NUM_THREADS=1 python -m benchmarks.decode --codecs h264 --work "bare decode" "four needs"
+    OMP_NUM_THREADS=1 python -m benchmarks.decode --seconds 15 --work "224x224 every frame"   # shorter clips
 
 The clips are made once (looping, zooming and panning over Big Buck Bunny from the shared test data, else a test pattern)
 and kept in the temporary directory. Every measurement is a process of its own, on one decode thread; CPU seconds come from
@@ -135,11 +136,11 @@ WORK: dict[str, Work] = {
 }  # fmt: skip
 
 
-def clip(codec: str) -> Path:
-    """A minute of 1080p at 25 frames/s."""
+def clip(codec: str, seconds: int = SECONDS) -> Path:
+    """1080p at 25 frames/s."""
     import imageio_ffmpeg
 
-    path = PLACE / f"{codec}-{SECONDS}s.mp4"
+    path = PLACE / f"{codec}-{seconds}s.mp4"
     if path.exists():
         return path
     PLACE.mkdir(exist_ok=True)
@@ -149,7 +150,7 @@ def clip(codec: str) -> Path:
     filters = f"scale=2304:1296:flags=bicubic,crop=1920:1080:{pan},fps=25,format=yuv420p"
     unfinished = path.with_suffix(".part.mp4")
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-    command = [ffmpeg, "-y", "-v", "error", *source, "-t", str(SECONDS), "-vf", filters, "-an", *ENCODERS[codec]]
+    command = [ffmpeg, "-y", "-v", "error", *source, "-t", str(seconds), "-vf", filters, "-an", *ENCODERS[codec]]
     subprocess.run([*command, str(unfinished)], check=True, stderr=subprocess.DEVNULL)
     return unfinished.rename(path)
 
@@ -192,8 +193,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LD_LIBRARY_PATH": str(libraries), "OMP_NUM_THREADS": "1"}
 
 
-def run(codec: str, names: list[str]) -> None:
-    path = clip(codec)
+def run(codec: str, names: list[str], seconds: int) -> None:
+    path = clip(codec, seconds)
     clip_head(str(path))
     best: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
@@ -208,7 +209,7 @@ def run(codec: str, names: list[str]) -> None:
             if name not in best or got["cpu"] < best[name].get("cpu", float("inf")):
                 best[name] = got
     floor = best["bare decode"]
-    print(f"\n{codec}, {SECONDS} s of 1920x1080 at 25 frames/s, {path.stat().st_size / 1e6:.0f} MB\n")
+    print(f"\n{codec}, {seconds} s of 1920x1080 at 25 frames/s, {path.stat().st_size / 1e6:.0f} MB\n")
     print("| work | CPU s | of bare decode | wall s | source fps/core | pictures |\n|---|---|---|---|---|---|")
     for name in names:
         if "failed" in best[name] or best[name]["frames"] == 0:
@@ -224,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codecs", nargs="+", choices=list(ENCODERS), default=list(ENCODERS))
     parser.add_argument("--work", nargs="+", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="length of the clips")
     parser.add_argument("--measure", nargs=2, metavar=("WORK", "FILE"), help="one measurement, in this process")
     given = parser.parse_args()
     if given.measure:
@@ -235,9 +237,9 @@ def main() -> None:
         names = [n for n in names if "torchcodec" not in n]
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if sys.platform == "linux" else None
     machine = f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores"
-    print(f"{datetime.now(UTC):%Y-%m-%d}; {machine}; best of {ROUNDS}")
+    print(f"{datetime.now(UTC):%Y-%m-%d}; {machine}; best of {ROUNDS}; load {os.getloadavg()[0]:.0f}")
     for codec in given.codecs:
-        run(codec, names)
+        run(codec, names, given.seconds)
 
 
 if __name__ == "__main__":

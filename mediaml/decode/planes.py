@@ -125,6 +125,13 @@ def plane_array(frame: av.VideoFrame, index: int, bit_depth: int, *, samples: in
     return raw[:, : plane.width * samples]
 
 
+def byte_planes(frame: av.VideoFrame, width: int) -> list[NDArray[np.uint8]]:
+    """All planes of an 8-bit frame whose planes are of one size, (h, width) each: views of the frame's memory."""
+    planes = frame.planes
+    size = (frame.height, abs(planes[0].line_size))
+    return [np.frombuffer(plane, np.uint8).reshape(size)[:, :width] for plane in planes]  # type: ignore[arg-type]
+
+
 def _unpadded(plane: Plane, shift: int) -> Plane:
     """Without the unused low bits."""
     return np.right_shift(plane, shift, dtype=plane.dtype) if shift else plane

@@ -133,6 +133,7 @@ class VideoPath:
         self._pictures = pictures
         self._report = report
         self._emit = emit
+        self._looks_back = any(lane.need.previous for lane in self.lanes)
         self._held: tuple[av.VideoFrame, Stamp] | None = None
         self._before: av.VideoFrame | None = None
         self._count = 0
@@ -191,5 +192,5 @@ class VideoPath:
     def _show_held(self, end: float) -> None:
         assert self._held is not None
         self.show(*self._held, end, self._count)
-        self._before = self._held[0]
+        self._before = self._held[0] if self._looks_back else None  # a frame kept is a buffer the decoder cannot reuse
         self._count += 1

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from mediaml.decode.colour import Source
 from mediaml.decode.fast_bilinear import FAST_BILINEAR, spare_columns
 from mediaml.decode.interlaced import WholePictures
-from mediaml.decode.planes import plane_array
+from mediaml.decode.planes import byte_planes, plane_array
 from mediaml.decode.tonemap import ToneMap
 from mediaml.media import VideoStream
 from mediaml.spec import View
@@ -42,6 +42,9 @@ _FILTERS = {
     "bicubic": Interpolation.BICUBIC | _ACCURATE,
     "area": Interpolation.AREA | _ACCURATE,
 }
+# Numbers and formats, not enumerations and names: PyAV looks those up anew for every frame.
+_FULL = int(ColorRange.JPEG)
+_GBRP, _RGB24, _RGB48 = (av.VideoFormat(name) for name in ("gbrp", "rgb24", "rgb48le"))
 _COVER_EXCESS = 16  # a cover that would scale to more than this times its own area crops before it scales
 
 
@@ -91,11 +94,12 @@ class ViewMaker:
         self._scaler = VideoReformatter()
         self._pre = VideoReformatter()
         self._pictures = WholePictures()
-        self._flags = _FILTERS[view.filter]
+        self._flags = int(_FILTERS[view.filter])
         self._size: tuple[int, int] | None = None
         self._geometry = Geometry((1, 1), None, (1, 1))
         self._spare = 0
         self._source: Source | None = None
+        self._matrix = self._range = 0
         self._tone: ToneMap | None = None
         self._grey: NDArray[np.uint8] | None = None
 
@@ -109,7 +113,7 @@ class ViewMaker:
         scaled, crop = planned.scaled, planned.crop
         if crop and scaled[0] * scaled[1] > _COVER_EXCESS * crop[2] * crop[3]:
             frame, scaled, crop = self._crop_first(frame, source, planned)
-        picture = self._scale(frame, source, scaled)
+        picture = self._scale(frame, scaled)
         if crop:
             x, y, w, h = crop
             picture = picture[y : y + h, x : x + w]
@@ -130,9 +134,10 @@ class ViewMaker:
         self._spare = spare_columns(seen.format, seen.width, scaled) if fast else 0
         self._tone = ToneMap.of(source.colour, stream.hdr)
         self._grey = _limited_to_full() if source.is_grey and source.colour.range == "limited" else None
+        self._matrix, self._range = int(source.sws_matrix), int(source.sws_range)
         self._source = source
 
-    def _scale(self, frame: av.VideoFrame, source: Source, size: tuple[int, int]) -> NDArray:
+    def _scale(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray:
         deep = self._tone is not None
         # Scaling to planes runs vector code, to packed RGB it does not; without scaling it is the other way round.
         packed = deep or size == (frame.width, frame.height)
@@ -140,17 +145,17 @@ class ViewMaker:
             frame,
             width=size[0] + self._spare,
             height=size[1],
-            format="rgb48le" if deep else "rgb24" if packed else "gbrp",
-            src_colorspace=source.sws_matrix,
-            dst_colorspace=source.sws_matrix,
-            src_color_range=source.sws_range,
-            dst_color_range=ColorRange.JPEG,
+            format=_RGB48 if deep else _RGB24 if packed else _GBRP,
+            src_colorspace=self._matrix,
+            dst_colorspace=self._matrix,
+            src_color_range=self._range,
+            dst_color_range=_FULL,
             interpolation=self._flags,
             threads=1,
         )
         if packed:
             return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], out.width, 3)[:, : size[0]]
-        green, blue, red = (plane_array(out, i, 8)[:, : size[0]] for i in range(3))
+        green, blue, red = byte_planes(out, size[0])
         return cv2.merge((red, green, blue))
 
     def _crop_first(

@@ -7,7 +7,7 @@ newest is the largest. Rows count while their key is the newest of its slot. A d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -19,12 +19,17 @@ from mediaml.tables.rows import KeyState, Status
 from mediaml.tables.schema import LOGS, arrow_schema
 
 KEYS_PER_COMMIT = 1 << 20
+_PENDING_PARTS = 1024  # rows wait as Python objects, ten times their size in the database, until there are this many
+_Keys = tuple[tuple[str, str, Status], ...]  # (name@version, parameters_hash, status) of one media, ascending
 LOCAL_ONLY: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
 """DuckDB settings: no variables of the program as tables, no extension from the network."""
+
+_GIVE_BACK = "SET allocator_flush_threshold = '1MB'; SET allocator_bulk_deallocation_flush_threshold = '1MB'"
+"""What a fold needs for a moment goes back to the system; DuckDB would keep 128 and 512 MB of it."""
 
 _TEXT, _INT = pa.string(), pa.int64()
 _STATE: Mapping[str, pa.Schema] = {
@@ -113,6 +118,7 @@ class Catalog:
         self.checkpoint = 0
         self._db = duckdb.connect(":memory:", config=LOCAL_ONLY)
         self._db.execute("SET TimeZone = 'UTC'; SET threads = 1")
+        self._db.execute(_GIVE_BACK)
         for name, schema in _STATE.items():
             self._insert(name, schema.empty_table(), create=True)
         self._db.execute(_FOLD)
@@ -120,8 +126,8 @@ class Catalog:
         self._pending: dict[str, list[dict[str, Any]]] = {name: [] for name in _STATE}
         self._removed: list[str] = []
         self._paths: dict[str, tuple[int, int, str | None]] | None = None
-        self._keys: dict[str, str] | None = None  # media_id -> JSON of its keys: a million keys stay small
-        self._newer_keys: dict[str, dict[tuple[str, str], Status]] = {}
+        self._keys: dict[str, _Keys] | None = None
+        self._shared: dict[_Keys, _Keys] = {}  # media of the same keys share one tuple: a million media stay small
         self._errors: tuple[int, list[dict[str, Any]]] | None = None
         self._folded = False
 
@@ -159,6 +165,7 @@ class Catalog:
             sink = pa.BufferOutputStream()
             pq.write_table(self.sql(f"SELECT * FROM {name}"), sink, compression="zstd")  # noqa: S608
             files[f"{name}.parquet"] = sink.getvalue().to_pybytes()
+        pa.default_memory_pool().release_unused()
         return files
 
     def apply(self, number: int, commit: Mapping[str, Any]) -> None:
@@ -176,13 +183,18 @@ class Catalog:
                     self._add_log(log, first + i, row)
             rows["parts"] += commit.get("merged", ())
             self._removed += commit.get("removed", ())
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, ValueError) as error:
             raise LakeError(f"commit {number} is damaged: {error!r}; restore it from a copy of the lake") from error
         self.head = number
         self._folded = False
+        if len(rows["parts"]) >= _PENDING_PARTS:
+            self._flush()
 
     def _apply_unit(self, unit: Mapping[str, Any], first: int, position: int) -> None:
         media_id = unit["media_id"]
+        if self._keys is not None and media_id is not None:
+            known = {(a, p): s for a, p, s in (*self._keys.get(media_id, ()), *unit["keys"])}
+            self._keys[media_id] = self._share((a, p, s) for (a, p), s in known.items())
         for i, (analyzer, parameters, status) in enumerate(unit["keys"]):
             self._pending["keys"].append(
                 {
@@ -194,8 +206,6 @@ class Catalog:
                     "derivation": unit.get("derivation", ""),
                 }
             )
-            if self._keys is not None and media_id is not None:
-                self._newer_keys.setdefault(media_id, {})[analyzer, parameters] = status
         for part in unit["parts"]:
             keys = [first + position + k for k in part["keys"]]
             self._pending["parts"].append({**part, "keys": keys})
@@ -297,8 +307,11 @@ class Catalog:
                 "SELECT media_id, to_json(list([analyzer, parameters_hash, status]))::VARCHAR AS found "
                 "FROM keys JOIN live USING (kid) WHERE derivation = '' GROUP BY media_id"
             ).to_pydict()
-            self._keys = dict(zip(columns["media_id"], columns["found"], strict=True))
-            self._newer_keys = {}
-        found = {(a, p): s for a, p, s in json.loads(self._keys.get(media_id, "[]"))}
-        found |= self._newer_keys.get(media_id, {})
-        return [KeyState(a, p, s) for (a, p), s in sorted(found.items())]
+            made = {text: self._share(map(tuple, json.loads(text))) for text in set(columns["found"])}
+            found = (made[text] for text in columns["found"])
+            self._keys = dict(zip(columns["media_id"], found, strict=True))
+        return [KeyState(*key) for key in self._keys.get(media_id, ())]
+
+    def _share(self, keys: Iterable[tuple[str, str, Status]]) -> _Keys:
+        found = tuple(sorted(keys))
+        return self._shared.setdefault(found, found)
