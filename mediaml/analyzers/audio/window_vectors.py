@@ -35,17 +35,17 @@ class WindowVectors:
     def rows(self, space: str, weights_sha256: str) -> dict[str, ArrayLike | list[Any]]:
         """A row a window, and one of scope "file": the mean of the windows, of length 1. No row without a window."""
         count = len(self)
-        vectors, times = self._vectors.values().numpy(), self._times.values().numpy()
-        if count:
-            vectors = np.concatenate([vectors, _unit(vectors.mean(axis=0))[None]])
-            times = np.concatenate([times, [self.span]])
+        if not count:
+            return {n: [] for n in ("start_seconds", "end_seconds", "scope", "model", "weights_sha256", "vector")}
+        vectors = self._vectors.values().numpy()
+        times = np.concatenate([self._times.values().numpy(), [self.span]])
         return {
-            "start_seconds": times.reshape(-1, 2)[:, 0],
-            "end_seconds": times.reshape(-1, 2)[:, 1],
-            "scope": ["window"] * count + ["file"] * bool(count),
-            "model": [space] * len(vectors),
-            "weights_sha256": [weights_sha256] * len(vectors),
-            "vector": vectors,
+            "start_seconds": times[:, 0],
+            "end_seconds": times[:, 1],
+            "scope": ["window"] * count + ["file"],
+            "model": [space] * (count + 1),
+            "weights_sha256": [weights_sha256] * (count + 1),
+            "vector": np.concatenate([vectors, _unit(vectors.mean(axis=0))[None]]),
         }
 
 
