@@ -28,7 +28,7 @@ class Palette(FrameAnalyzer):
 
     spec = Spec(
         name="palette",
-        version=1,
+        version=2,
         summary="five dominant colours of a file",
         outputs=(
             Column(

@@ -93,7 +93,7 @@ class Thumbnails(FrameAnalyzer):
 
     spec = Spec(
         name="thumbnails",
-        version=1,
+        version=2,
         summary="small JPEGs where the picture changes",
         outputs=(
             Column(

@@ -145,7 +145,7 @@ class ViewMaker:
             frame,
             width=size[0] + self._spare,
             height=size[1],
-            format=_RGB48 if deep else _RGB24 if packed else _GBRP,
+            format=_RGB48 if deep else _RGB24 if packed else _GBRP,  # type: ignore[arg-type]  # the stub knows names only
             src_colorspace=self._matrix,
             dst_colorspace=self._matrix,
             src_color_range=self._range,

@@ -193,7 +193,8 @@ class Catalog:
     def _apply_unit(self, unit: Mapping[str, Any], first: int, position: int) -> None:
         media_id = unit["media_id"]
         if self._keys is not None and media_id is not None:
-            known = {(a, p): s for a, p, s in (*self._keys.get(media_id, ()), *unit["keys"])}
+            known: dict[tuple[str, str], Status] = {(a, p): s for a, p, s in self._keys.get(media_id, ())}
+            known |= {(a, p): s for a, p, s in unit["keys"]}
             self._keys[media_id] = self._share((a, p, s) for (a, p), s in known.items())
         for i, (analyzer, parameters, status) in enumerate(unit["keys"]):
             self._pending["keys"].append(

@@ -38,7 +38,7 @@ class Freeze(Detector):
 
     spec = Spec(
         name="freeze",
-        version=1,
+        version=2,
         summary="frozen pictures, and shots that are one still picture",
         outputs=(
             Column(

@@ -27,7 +27,7 @@ class Nsfw(FrameAnalyzer):
 
     spec = Spec(
         name="nsfw",
-        version=1,
+        version=2,
         summary="score of pornographic pictures (open_nsfw)",
         outputs=(
             Column("nsfw_score", "float32", "1",

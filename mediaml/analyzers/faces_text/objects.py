@@ -31,7 +31,7 @@ class Objects(FrameAnalyzer):
 
     spec = Spec(
         name="objects",
-        version=1,
+        version=2,
         summary="people and things of 80 kinds (COCO): boxes and counts",
         outputs=(
             Column("person_count", "int32", "people", "people in the picture", minimum=0),
