@@ -7,6 +7,10 @@ Two kinds, both of squared differences of thumbnails, both counted beyond the be
                  (what is predicted is copied with its error), so what is new at a frame tells of it far more sharply than the
                  error itself, a repeated frame above all. rho is measured on the first path.
 
+Two more facts of how pictures are coded count. A picture that is predicted from earlier ones alone holds nothing of its
+source's future: what of its error points towards the next reference frame counts `FORWARD` times more (of B and I pictures
+nothing can be said). And a picture that stands where the reference moves (alignment/stillness.py) shows no new frame.
+
 One unit is what neighbouring reference frames differ by hereabouts, or the coding error where that is less, plus a share of
 the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
 no evidence of time.
@@ -22,8 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.decode.alignment.path import CAP, MOTION_FLOOR, PIXELS, Path, Track, local_motion
+from mediaml.decode.alignment.stillness import stillness
 
 THETA = 0.25
+FORWARD = 1.0
 _BLOCK = 64
 _FAR = 256  # reference frames: a block of rows is cut where the window jumps further
 _RHO_OF, _MOST_RHO = 2000, 0.95
@@ -58,24 +64,24 @@ class Lanes:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Some rows: plain (B, width); running (B, S), innovation of a lag state that stays; holding (B, width), of a column that
-    is shown again."""
+    is shown again; still (B,), what it costs to show another one."""
 
     start: int
     plain: Floats
     running: Floats
     holding: Floats
+    still: Floats
 
 
 def evidence(distorted: Track, reference: Track, first: Path, lanes: Lanes) -> Iterator[Rows]:
     """All rows, block by block; the first row of a block that follows a jump has no innovation."""
     rho = _inheritance(distorted, reference, first)
-    motion = local_motion(reference)
+    motion, still = local_motion(reference), stillness(distorted, reference, first.index)
     breaks = set((np.flatnonzero(np.abs(np.diff(lanes.low)) > _FAR) + 1).tolist())
     edges = sorted({*range(0, len(distorted), _BLOCK), *breaks, len(distorted)})
     for start, stop in pairwise(edges):
-        yield _block(
-            distorted, reference, first.noise, lanes, motion, rho, start, stop, start > 0 and start not in breaks
-        )
+        follows = start > 0 and start not in breaks
+        yield _block(distorted, reference, first.noise, lanes, motion, rho, still, start, stop, follows)
 
 
 def _inheritance(distorted: Track, reference: Track, first: Path) -> float:
@@ -90,7 +96,7 @@ def _inheritance(distorted: Track, reference: Track, first: Path) -> float:
 
 
 def _block(
-    distorted: Track, reference: Track, noise: float, lanes: Lanes, motion: Floats, rho: float,
+    distorted: Track, reference: Track, noise: float, lanes: Lanes, motion: Floats, rho: float, still: Floats,
     start: int, stop: int, follows: bool,
 ) -> Rows:  # fmt: skip
     """Rows start ... stop - 1; `follows`: the row before is near enough to be looked at with them."""
@@ -109,6 +115,10 @@ def _block(
     least = found[np.arange(len(found)), nearest]
     moves = motion[np.clip(low + nearest, 0, len(reference) - 1)]
     error = np.maximum(least, np.float32(noise))
+    if distorted.from_past is not None:
+        forward = _forward(ab, bb) * distorted.from_past[above:stop, None]
+        found = found + np.float32(FORWARD) * np.take_along_axis(forward, windows, axis=1)
+        least = found.min(1)
     drowned = np.float32(THETA**2) * error**2 / (moves - np.float32(MOTION_FLOOR - 0.05))
     unit = np.minimum(moves, error + np.float32(MOTION_FLOOR)) + drowned
     plain = np.minimum((found - least[:, None]) / unit[:, None], CAP)
@@ -139,4 +149,16 @@ def _block(
         units = unit[at][:, None]
         running[rows - start] = np.minimum((run - best) / units, CAP)
         holding[rows - start] = np.minimum((hold - best) / units, CAP)
-    return Rows(start, plain[start - above :], running, holding)
+    return Rows(start, plain[start - above :], running, holding, still[start:stop])
+
+
+def _forward(ab: Floats, bb: Floats) -> Floats:
+    """(n, m): how far each error points along the motion of the reference at that frame (half the way from the one before to
+    the one after), in squared codes; 0 where it points back, and in the first and last column.
+
+    ab, bb   inner products of distorted and reference vectors, of reference vectors
+    """
+    found = np.zeros_like(ab)
+    steps = np.diag(bb, 1)
+    found[:, 1:-1] = np.maximum(ab[:, 2:] - ab[:, :-2] - (steps[1:] - steps[:-1]), 0) / np.float32(2 * PIXELS)
+    return found

@@ -16,6 +16,7 @@ _TELLS, _REPEATS = (
     0.3,
     0.3,
 )  # a step of motion over the coding error; the part of a step by which a repeated frame may differ
+_MOST_REPEATED = 2
 _INSERT_SECONDS = 1.0
 _SAME_RATE = 0.005
 Indices = NDArray[np.int64]
@@ -47,7 +48,7 @@ def _poor(distorted: Track, reference: Track, path: Path) -> NDArray[np.bool_]:
 def _leave_out(distorted: Track, reference: Track, path: Path, index: Indices, poor: NDArray[np.bool_]) -> None:
     """Distorted frames of times at which the reference has none become -1, unless they all plainly repeat its end frame: in a
     moving scene it fits them as well as the last one that has a time; or it is one frame of a rate conversion, whose phase is
-    known to a part of a frame only."""
+    known to a part of a frame only. What takes longer than `_MOST_REPEATED` frames is no repeat: the reference ends."""
     if path.outside is None or not path.outside.any():
         return
     inside = np.flatnonzero(~path.outside)
@@ -63,8 +64,10 @@ def _leave_out(distorted: Track, reference: Track, path: Path, index: Indices, p
         usual = float(path.distance[beside])
         tells = index[beside] == end and step > _TELLS * usual
         rounded = len(rows) == 1 and _resampled(distorted, reference)
+        away = np.abs(distorted.pts_seconds[rows] - distorted.pts_seconds[beside]).max(initial=0)
+        beyond = away / reference.period_seconds
         repeats = (path.distance[rows] - usual < _REPEATS * max(step, usual if rounded else 0)) & ~poor[rows]
-        if not ((tells or rounded) and repeats.all()):
+        if beyond > _MOST_REPEATED + 0.5 or not ((tells or rounded) and repeats.all()):
             index[rows] = -1
     index[np.flatnonzero(path.outside & (index >= 0) & poor)] = -1
 

@@ -49,6 +49,7 @@ class Track:
     pts_seconds  (N,)
     detail       (N, 18, 32) int8 in half codes: texture inside each thumbnail pixel; None where it cannot be had
     gain, offset   levels that `means` are brought to
+    from_past    (N,) pictures that hold nothing of later ones (P pictures); None where that is not known
     """
 
     means: NDArray[Any]
@@ -56,6 +57,7 @@ class Track:
     detail: NDArray[np.int8] | None = None
     gain: float = 1.0
     offset: float = 0.0
+    from_past: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -81,7 +83,9 @@ class Track:
 
     def thinned(self, every: int) -> Track:
         detail = None if self.detail is None else self.detail[::every]
-        return replace(self, means=self.means[::every], pts_seconds=self.pts_seconds[::every], detail=detail)
+        past = None if self.from_past is None else self.from_past[::every]
+        seconds = self.pts_seconds[::every]
+        return replace(self, means=self.means[::every], pts_seconds=seconds, detail=detail, from_past=past)
 
 
 def comparable(distorted: Track, reference: Track) -> tuple[Track, Track]:

@@ -12,6 +12,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
@@ -29,6 +30,7 @@ _BLACK = 24 / 255  # of full scale: what a coded bar may reach
 _STEP = 1 / 256  # of a thumbnail's integer, in 8-bit code values
 _DETAIL_STEP = 0.5
 _MAX_BAR = 0.35  # of the picture's side
+_PLAIN_P = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "h263"})  # others hide later pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Signal:
     """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code;
-    detail (N, 18, 32) int8, in half codes, what is inside each of them."""
+    detail (N, 18, 32) int8, in half codes, what is inside each of them; from_past (N,): P pictures, of codecs whose P
+    pictures hold nothing of later ones."""
 
     pts_seconds: NDArray[np.float64]
     duration_seconds: NDArray[np.float64]
@@ -61,6 +64,7 @@ class Signal:
     size: tuple[int, int]  # (w, h) of the first frame
     report: DecodeReport
     detail: NDArray[np.int8] | None = None
+    from_past: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -115,6 +119,7 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
     bars = _Bars()
     pts: list[float] = []
     durations: list[float] = []
+    past: list[bool] = []
     thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
     size = (file.video.width, file.video.height)
     for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
@@ -125,13 +130,15 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
             bars.look(luma, black, span)
         pts.append(timed.pts_seconds)
         durations.append(timed.duration_seconds)
+        past.append(timed.frame.pict_type == PictureType.P)
         thumb, detail = thumbnail(luma, black, span)
         thumbs.append(thumb)
         details.append(detail)
     if not pts:
         raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
     times = np.array(pts), np.array(durations)
-    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array())
+    from_past = np.array(past) if file.video.codec in _PLAIN_P else None
+    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), from_past)
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:

@@ -28,7 +28,7 @@ from mediaml.decode.alignment.trace import Trace
 DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
-OUTSIDE = 0.02  # a frame, where the reference has none at that time
+OUTSIDE = 0.05  # a frame, where the reference has none at that time
 START = 1.0  # where the two do not begin with the same frame: an offset is an event too
 FROM_EQUAL = 1e-4  # a reference frame more of it
 _REACH = 24  # frames of lag to each side of the first path's, where rates are equal
@@ -118,7 +118,7 @@ class _Search:
             plain = PLAIN * rows.plain[k]
             fits = plain[columns] + self._outside(self.lanes.low[i] + columns)
             if i:
-                self._step(i, columns, INNOVATION * rows.running[k])
+                self._step(i, columns, INNOVATION * rows.running[k], float(rows.still[k]))
                 self._held = self._held + plain + INNOVATION * rows.holding[k]
             else:
                 first = np.abs(self.lanes.low[i] + columns)
@@ -129,11 +129,14 @@ class _Search:
     def _outside(self, shown: Indices) -> Costs:
         return np.where((shown < 0) | (shown > self._last), OUTSIDE, 0.0)
 
-    def _step(self, i: int, columns: Indices, innovation: NDArray[np.float32]) -> None:
+    def _step(self, i: int, columns: Indices, innovation: NDArray[np.float32], still: float) -> None:
         up, across = int(self.lanes.shift[i]), int(self.lanes.low[i] - self.lanes.low[i - 1])
         running, held = _moved(self._running, up, np.inf), _moved(self._held, across, np.inf)
         since = _moved(self._since, across, _NEVER)
         stays = running + innovation.astype(np.float64)
+        if still:
+            shown = _moved(self._columns, up, -1)
+            stays = stays + still * (columns + across != shown)
         best, back = _better(stays, self._numbers + up, *self._grown(up))
         follows = np.maximum(columns - 1, 0)
         some = columns > 0

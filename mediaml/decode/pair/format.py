@@ -69,6 +69,7 @@ def pair_format(distorted: VideoFile, reference: VideoFile, scale_to: str = "ref
     seen = [_source(file) for file in (distorted, reference)]
     colours = _colours(distorted, reference, seen, notes)
     depths = [_depth(file) for file in (distorted, reference)]
+    notes += _woven(distorted, reference)
     size = target_size(distorted, reference, scale_to)
     if depths[0] != depths[1]:
         notes.append(f"bit depth: distorted {depths[0]}, reference {depths[1]}; compared at {max(depths)}")
@@ -98,6 +99,19 @@ def target_size(distorted: VideoFile, reference: VideoFile, scale_to: str) -> tu
             f"scale_to {scale_to}: {width * height:,} pixels a picture, at most {_LARGEST:,} are compared"
         )
     return width, height
+
+
+def _woven(distorted: VideoFile, reference: VideoFile) -> list[str]:
+    """What a reader should know where one file's frames hold two moments each and the other's do not."""
+    woven = [file.video.field_order in ("tt", "bb", "tb", "bt") for file in (distorted, reference)]
+    if woven[0] == woven[1]:
+        return []
+    who = "distorted" if woven[0] else "reference"
+    return [
+        f"the {who} file is interlaced and the other is not: frames woven of two moments are compared with whole ones, and "
+        f"combing counts as distortion; take it out of the {who} file first (ffmpeg: fieldmatch,decimate for pull-down, "
+        "bwdif for video)"
+    ]
 
 
 def _source(file: VideoFile) -> Source:
