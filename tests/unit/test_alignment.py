@@ -10,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mediaml.decode.alignment.align import Alignment, align, align_signals
+from mediaml.decode.alignment.evidence import _forward
+from mediaml.decode.alignment.path import Track
 from mediaml.decode.alignment.signal import Signal, Window, read_signal
+from mediaml.decode.alignment.stillness import stillness
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import ContentDiffers, GeometryDiffers
@@ -155,6 +158,21 @@ def test_a_reference_that_ends_first() -> None:
     assert (found.reference_index[180:] == -1).all() and found.summary.unmatched_tail == 60
 
 
+def test_a_reference_that_ends_where_the_scene_comes_to_rest() -> None:
+    source = pictures()
+    source[180:] = source[179]
+    found = align_signals(signal(source, noise=1.0), signal(source[:180]))
+    assert found.reference_index[:180].tolist() == list(range(180)) and (found.reference_index[182:] == -1).all()
+    assert found.summary.repeated_frames <= 2 and found.summary.unmatched_tail >= 58
+
+
+def test_a_last_frame_shown_twice_is_a_repeat() -> None:
+    order = [*range(180), 179]
+    source = pictures()
+    found = align_signals(signal(source[order], noise=0.3), signal(source[:180]))
+    assert found.reference_index.tolist() == order
+
+
 def test_a_lead_in_that_the_reference_lacks() -> None:
     source, other = pictures(), pictures(30, seed=5)
     found = align_signals(signal(np.concatenate([other, source]), noise=1.0), signal(source))
@@ -232,6 +250,29 @@ def test_a_real_clip_with_drops_and_an_offset(shared_data: Path, tmp_path: Path)
     found = align(VideoFile.of(str(distorted)), VideoFile.of(str(write(tmp_path / "r.mp4", shown, crf=4))))
     assert share(found, order) >= 0.97
     assert found.summary.dropped_frames == 3 and found.summary.reference_head == 8
+
+
+def test_a_picture_that_stands_while_the_reference_moves() -> None:
+    source = pictures()
+    shown = np.array([*range(100), 99, *range(101, N)])
+    still = stillness(
+        *(Track(x.thumbs, x.pts_seconds) for x in (signal(source[shown], noise=0.3), signal(source))), np.arange(N)
+    )
+    assert still[100] > 1 and np.flatnonzero(still).tolist() == [100]
+
+
+def test_errors_that_point_forwards() -> None:
+    moving = pictures(5).reshape(5, -1).astype(np.float32) - 128
+    step = (moving[3] - moving[1]) / 2
+    a = np.stack([moving[2] + 0.5 * step, moving[2] - 0.5 * step])
+    found = _forward(a @ moving.T, moving @ moving.T)
+    assert found[0, 2] == pytest.approx(0.5 * (step**2).mean(), rel=1e-3) and found[1, 2] == 0
+
+
+def test_predicted_pictures_of_a_file(tmp_path: Path) -> None:
+    shown = [solid(40 + 30 * i, 128, 72) for i in range(6)]
+    past = read_signal(VideoFile.of(str(make_clip(tmp_path / "p.mp4", shown)))).from_past
+    assert past is not None and not past[0] and past.any()
 
 
 def test_rows_beyond_memory_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,15 @@ def test_a_matrix_that_only_one_file_states_is_shared(tmp_path: Path) -> None:
     assert any("states no matrix" in note for note in form.notes)
 
 
+def test_an_interlaced_file_against_a_whole_one_is_said(tmp_path: Path) -> None:
+    whole = clip(tmp_path / "p.mp4", 3)
+    woven = clip(tmp_path / "i.mp4", 3, options={"qp": "0", "flags": "+ildct+ilme", "x264-params": "tff=1"})
+    assert woven.video.field_order == "tt"
+    assert any("distorted file is interlaced" in note for note in pair_format(woven, whole).notes)
+    assert any("reference file is interlaced" in note for note in pair_format(whole, woven).notes)
+    assert not any("interlaced" in note for note in pair_format(woven, woven).notes)
+
+
 def test_hdr_against_sdr_is_refused(tmp_path: Path) -> None:
     hdr = clip(tmp_path / "h.mp4", 2, colour={"color_trc": 16, "color_primaries": 9, "colorspace": 9})
     sdr = clip(tmp_path / "s.mp4", 2)

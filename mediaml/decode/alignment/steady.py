@@ -135,8 +135,9 @@ class _Search:
         since = _moved(self._since, across, _NEVER)
         stays = running + innovation.astype(np.float64)
         if still:
-            shown = _moved(self._columns, up, -1)
-            stays = stays + still * (columns + across != shown)
+            before = self.lanes.low[i - 1] + _moved(self._columns, up, 0)
+            now, then = (np.clip(frame, 0, self._last) for frame in (self.lanes.low[i] + columns, before))
+            stays = stays + still * (now != then)
         best, back = _better(stays, self._numbers + up, *self._grown(up))
         follows = np.maximum(columns - 1, 0)
         some = columns > 0
