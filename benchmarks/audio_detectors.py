@@ -170,7 +170,7 @@ def false_alarms(what: str, half: Split, sources: Iterable[tuple[str, Programme]
         for make in DETECTORS:
             for kind, events in spans_of(make, programme).items():
                 if kind in CLEAN:
-                    false = [e for e in events if not confirmed(kind, programme, e)]
+                    false = [e for e in events if not confirmed(kind, name, programme, e)]
                     confirmations[kind] += len(events) - len(false)
                     counts[kind] += len(false)
                     by_source[kind] += [name] * len(false)
@@ -179,7 +179,7 @@ def false_alarms(what: str, half: Split, sources: Iterable[tuple[str, Programme]
                         print(f"    {kind}: {name}, {len(false)} at {told} s", flush=True)
     hours = seconds / 3600
     print(f"\n## False alarms in {hours:.2f} h of {half} {what}\n")
-    print("| kind | alarms | an hour | true, by another measurement | where |\n|---|---|---|---|---|")
+    print("| kind | alarms | an hour | true, by another look | where |\n|---|---|---|---|---|")
     for kind in CLEAN:
         where = ", ".join(f"{n} {k}" for k, n in Counter(by_source[kind]).most_common(4))
         print(f"| {kind} | {counts[kind]} | {counts[kind] / hours:.2f} | {confirmations[kind]} | {where} |", flush=True)

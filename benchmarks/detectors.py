@@ -124,7 +124,9 @@ def main() -> None:
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
     parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
-    parser.add_argument("--large", action="store_true", help="clean programmes of 640x360, from large photographs alone")
+    parser.add_argument(
+        "--large", action="store_true", help="clean programmes of 640x360, from large photographs alone"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")

@@ -18,6 +18,7 @@ _AROUND = 20  # frames before and after that say how loud it was
 _EDGE = 2  # frames next to the gap that must be about as loud
 _EDGE_DB = 12.0
 _BALANCE_DB = 13.0  # between the sides: a note that dies away before a loud onset is no dropout
+_STOPS_DB = 6.0  # by which the steps from sample to sample are smaller in the gap
 _LONGEST = 500  # frames; longer is silence
 _FULL_SEVERITY_SECONDS = 0.1
 _FLOOR = 1e-14
@@ -28,7 +29,8 @@ class Dropouts(RunAnalyzer):
 
     Levels are RMS over one millisecond, a channel at a time. Abrupt: within 2 ms of the gap the level is at most 12 dB below
     its mean over the 20 ms beyond, and the two sides differ by at most
-    13 dB; sound that fades into a pause is not a dropout. `floor_dbfs` is the greatest level inside,
+    13 dB; sound that fades into a pause is not a dropout, nor is a slow wave's way through zero: the steps from sample to
+    sample must be 6 dB smaller inside. `floor_dbfs` is the greatest level inside,
     `sound_dbfs` the least level around.
 
     kinds   "dropout": severity is its length / 0.1 s, at most 1; channels that drop out together are one span
@@ -75,19 +77,20 @@ class Dropouts(RunAnalyzer):
     def begin_run(self) -> None:
         bounds = np.round(np.arange(FRAMES_PER_SECOND + 1) * self.rate / FRAMES_PER_SECOND).astype(np.int64)
         self._bounds = torch.from_numpy(bounds)
-        self._history = np.empty((len(self.names), 0))  # mean squares of the last frames
+        self._history = np.empty((2, len(self.names), 0))  # mean squares of the last frames: of samples, of their steps
         self._seen = 0  # frames of the run
         self._gaps: dict[tuple[int, int, int], float] = {}  # start, stop (frames), channel -> dB below
 
     def add(self, piece: Tensor) -> None:
-        powers = self._powers(piece)
-        joined = np.concatenate([self._history, powers], axis=1)
-        first = self._seen - self._history.shape[1]
-        self._seen += powers.shape[1]
-        new_from = self._history.shape[1] - _AROUND  # gaps that end before it were judged with the piece before
-        for channel in range(joined.shape[0]):
-            self._search(joined[channel], channel, first, new_from)
-        self._history = joined[:, -(_LONGEST + 2 * _AROUND) :]
+        steps = torch.diff(piece, dim=1, prepend=piece[:, :1])
+        powers = np.stack([self._powers(piece), self._powers(steps)])
+        joined = np.concatenate([self._history, powers], axis=2)
+        first = self._seen - self._history.shape[2]
+        self._seen += powers.shape[2]
+        new_from = self._history.shape[2] - _AROUND  # gaps that end before it were judged with the piece before
+        for channel in range(joined.shape[1]):
+            self._search(joined[:, channel], channel, first, new_from)
+        self._history = joined[:, :, -(_LONGEST + 2 * _AROUND) :]
 
     def _powers(self, piece: Tensor) -> np.ndarray:
         """(C, frames) mean square of every whole millisecond."""
@@ -97,7 +100,8 @@ class Dropouts(RunAnalyzer):
         sums = running[:, bounds].diff(dim=1)
         return (sums / bounds.diff().clamp(min=1)).clamp(min=0).cpu().numpy()
 
-    def _search(self, power: np.ndarray, channel: int, first: int, new_from: int) -> None:
+    def _search(self, powers: np.ndarray, channel: int, first: int, new_from: int) -> None:
+        power, steps = powers
         quiet = power < 10 ** (self.floor_dbfs / 10)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
         for start, stop in edges.reshape(-1, 2).tolist():
@@ -105,7 +109,7 @@ class Dropouts(RunAnalyzer):
             if not whole or stop < new_from or not self.minimum_ms <= stop - start <= _LONGEST:
                 continue
             depth = self._depth(power, start, stop)
-            if depth >= self.depth_db:
+            if depth >= self.depth_db and _stops(steps, start, stop):
                 self._gaps.setdefault((first + start, first + stop, channel), depth)
 
     def _depth(self, power: np.ndarray, start: int, stop: int) -> float:
@@ -133,6 +137,12 @@ class Dropouts(RunAnalyzer):
                 message,
                 min(1.0, depth / 60.0),
             )
+
+
+def _stops(steps: np.ndarray, start: int, stop: int) -> bool:
+    """Whether the waveform stands still in the gap; where a slow wave crosses zero it moves as fast as around."""
+    side = min(steps[start - _AROUND : start].mean(), steps[stop : stop + _AROUND].mean())
+    return bool(side >= 10 ** (_STOPS_DB / 10) * steps[start + 1 : stop - 1].mean())
 
 
 def _united(gaps: Mapping[tuple[int, int, int], float]) -> list[tuple[int, int, list[int], float]]:

@@ -140,7 +140,7 @@ class Hum(RunAnalyzer):
 
 
 def _unsteadiness(power: np.ndarray, heard: np.ndarray) -> float:
-    """Standard deviation, dB, of the level of the clearest of (K, harmonics) lines; the first and last second are left out."""
+    """Standard deviation, dB, of the level of the clearest of (K, harmonics) lines, without the first and last second."""
     inner = slice(1, -1) if len(power) > 4 else slice(None)
     clearest = int(np.median(heard[inner], axis=0).argmax())
     return float(np.std(10 * np.log10(np.maximum(power[inner, clearest], 1e-20))))
