@@ -184,7 +184,7 @@ def network_speed(enlarger: LumaEnlarger) -> None:
     kernel = torch.randn(net.channels, net.channels, 3, 3).to(dtype)
     with torch.no_grad():
         whole, one = _cpu_seconds(lambda: net(luma, strength)), _cpu_seconds(lambda: conv2d(x, kernel, padding=1))
-    kernels = sum(b.kernel()[0].numel() for b in (*net._blocks(), net.gate)) + net.base.numel()
+    kernels = sum(c.weight.numel() for c in (*net.convolutions(), net.gate)) + net.base.numel()
     done, possible = 2 * 180 * 320 * kernels / whole, 2 * 180 * 320 * kernel.numel() / one
     print(
         f"\nnetwork on 640x360 in {dtype}: {whole * 1000:.0f} ms of CPU, {done / 1e9:.0f} GFLOP/s, {done / possible:.0%} of "
