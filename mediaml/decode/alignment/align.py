@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.clocks import find_path
 from mediaml.decode.alignment.facts import Cadence, cadence, count_faults, drop_unmatched
 from mediaml.decode.alignment.path import Path, Track, correlation, first_path
-from mediaml.decode.alignment.signal import HEIGHT, WIDTH, Signal, Window, read_signal, rewindowed, windowed_thumbs
+from mediaml.decode.alignment.signal import HEIGHT, WIDTH, Signal, Window, read_signal, windowed_thumbs
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 
@@ -167,7 +167,7 @@ def _try_zooms(
             if across == down == 1.0 or (across != 1.0 and down != 1.0 and across != down):
                 continue
             window = Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2)
-            zoomed = Track(rewindowed(_thumbs(tracks[1]), window), tracks[1].pts_seconds)
+            zoomed = Track(windowed_thumbs(tracks[1], window), tracks[1].pts_seconds)
             tried = _similarity(few, zoomed, first_path(few, zoomed)) or 0.0
             if tried > best[3] + 0.01:
                 best = ((Window(), window), (tracks[0], zoomed), path, tried)

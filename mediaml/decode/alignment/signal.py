@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -188,11 +189,19 @@ def rewindowed(luma: NDArray[np.float32], window: Window) -> NDArray[np.float32]
     return np.einsum("ah,nhw,bw->nab", rows, luma, columns, optimize=True).astype(np.float32)
 
 
-def windowed_thumbs(signal: Signal, window: Window) -> NDArray[np.uint16]:
-    """(N, 18, 32) as `Signal.thumbs`, of a part of each picture."""
+class HasLuma(Protocol):
+    """A `Signal`, or a `Track` of one."""
+
+    def __len__(self) -> int: ...
+    def luma(self, rows: slice, /) -> NDArray[np.float32]: ...
+
+
+def windowed_thumbs(signal: HasLuma, window: Window) -> NDArray[np.uint16]:
+    """(N, 18, 32) as `Signal.thumbs`, of a part of each picture; in a temporary file where they are many."""
     made = Rows((HEIGHT, WIDTH), np.uint16)
     for start in range(0, len(signal), 1024):
-        part = rewindowed(signal.luma(slice(start, start + 1024)), window)
+        luma = signal.luma(slice(start, start + 1024)).reshape(-1, HEIGHT, WIDTH)
+        part = rewindowed(luma, window)
         made.append(np.clip(np.rint((part + 128) / _STEP), 0, 65535).astype(np.uint16))
     return made.array()
 
