@@ -1,7 +1,7 @@
 """Faults at known times: what one is, and how a clip with faults becomes a file.
 
 A faulty file holds one kind of fault three times, mild, middle and strong, with clean pictures between; a fault that
-concerns a whole file (wrong flags, an upscaled picture) gets a file for each severity instead.
+concerns a whole file (wrong flags, an upscaled picture), or shows in parts of a clip alone, gets a file for each severity.
 """
 
 from __future__ import annotations

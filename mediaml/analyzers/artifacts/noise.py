@@ -15,7 +15,7 @@ _BLOCK = 16
 _DARK, _BRIGHT = 32, 220  # block means beyond which noise is clipped or crushed
 _FLAT_PERCENTILE = 10
 _LEAST_BLOCKS = 12
-_NOISY = 4.2  # levels: fine texture that fills a picture reaches 3.5
+_NOISY = 6.0  # levels: fine texture that fills a picture reaches 4.6
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 1.4  # three samples
 
@@ -25,7 +25,7 @@ class Noise(Detector):
 
     Blocks near black and white are left out. Texture raises the measure only where it fills nine tenths of the picture.
     Native luma, twice a second, on the scale of 8 bits.
-    severity  0.2 at 4.2 levels to 1 at 15; whether grain is wanted is for the viewer to say
+    severity  0.2 at 6 levels to 1 at 15; whether grain is wanted is for the viewer to say
     """
 
     spec = Spec(

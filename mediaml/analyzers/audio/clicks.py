@@ -83,8 +83,12 @@ class Clicks(RunAnalyzer):
         self._reach = max(2 * self._core, round(_REACH_SECONDS * self.rate))
         self._tail: Tensor | None = None  # samples looked at again as the past of the next piece
         self._start = 0  # sample number of the tail's first sample
-        self._found: list[tuple[int, float, int]] = []  # sample number, residual, channel
-        self._powers: list[np.ndarray] = []  # (C, frames) mean squares, in order
+        self._waiting: list[
+            tuple[int, float, int]
+        ] = []  # sample number, residual, channel: what follows is not known yet
+        self._found: set[tuple[int, float]] = set()  # sample number, residual
+        self._powers = np.empty((len(self.names), 0))  # mean squares of the last frames
+        self._power_first = 0  # the frame that the first of them is
 
     def add(self, piece: Tensor) -> None:
         joined = piece if self._tail is None else torch.cat([self._tail, piece], dim=1)
@@ -97,13 +101,14 @@ class Clicks(RunAnalyzer):
         self._look(joined[:, :whole], first=self._start > 0, last=last)
         passed = whole if last else keep
         frames = joined[:, :passed].reshape(joined.shape[0], passed // self._frame, self._frame)
-        self._powers.append(frames.square().mean(dim=2).cpu().numpy())
+        self._powers = np.concatenate([self._powers, frames.square().mean(dim=2).cpu().numpy()], axis=1)
+        self._settle(last=last)
         self._tail = joined[:, max(keep, 0) :].clone()
         self._start += max(keep, 0)
 
     def end_run(self) -> None:
-        found = sorted({(at, height) for at, height, channel in self._found if self._stands_out(at, height, channel)})
-        self._found, self._powers = [], []
+        self._settle(last=True)
+        found = sorted(self._found)
         groups: list[list[tuple[int, float]]] = []
         for at, height in found:
             if groups and at - groups[-1][-1][0] < _JOIN_SECONDS * self.rate:
@@ -117,12 +122,22 @@ class Clicks(RunAnalyzer):
             message = f"{what}, {20 * log10(height):.0f} dBFS above what the sound explains"
             self.find("click", start, stop, height / _FULL_SEVERITY, message, 0.9)
 
-    def _stands_out(self, at: int, height: float, channel: int) -> bool:
-        if len(self._powers) > 1:
-            self._powers = [np.concatenate(self._powers, axis=1)]
-        frame = at // self._frame
-        around = self._powers[0][channel, max(0, frame - _SURROUND_FRAMES) : frame + _SURROUND_FRAMES + 1]
-        return height**2 >= 10 ** (self.prominence_db / 10) * float(around.mean())
+    def _settle(self, *, last: bool) -> None:
+        """Keeps what stands out of the sound on both sides, and the powers that the next ones are compared with."""
+        known = self._power_first + self._powers.shape[1]
+        waiting = []
+        for at, height, channel in self._waiting:
+            frame = at // self._frame
+            if not last and frame + _SURROUND_FRAMES >= known:
+                waiting.append((at, height, channel))
+                continue
+            low, high = (frame + n - self._power_first for n in (-_SURROUND_FRAMES, _SURROUND_FRAMES + 1))
+            around = self._powers[channel, max(0, low) : high]
+            if height**2 >= 10 ** (self.prominence_db / 10) * float(around.mean()):
+                self._found.add((at, height))
+        self._waiting = waiting
+        drop = max(0, self._powers.shape[1] - 4 * _SURROUND_FRAMES)
+        self._powers, self._power_first = self._powers[:, drop:].copy(), self._power_first + drop
 
     def _look(self, samples: Tensor, *, first: bool, last: bool) -> None:
         """Judges all frames but those at the ends that another call sees with their surroundings."""
@@ -151,4 +166,4 @@ class Clicks(RunAnalyzer):
             right = residual[peak + self._core : peak + self._reach]
             around = max(left.max(initial=0.0), right.max(initial=0.0))
             if residual[peak] > self.isolation * around:
-                self._found.append((self._start + peak, float(residual[peak]), channel))
+                self._waiting.append((self._start + peak, float(residual[peak]), channel))
