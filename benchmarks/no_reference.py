@@ -11,9 +11,11 @@ interval over clips of sources; "within" is the mean over sources of the rank co
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from mediaml import weights
 from mediaml.analyzers.quality_nr.brisque import Brisque
 from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds
 from mediaml.engine.analyze import check_weights
+from mediaml.engine.score.single import score_single
 from mediaml.errors import WeightsAbsent
 from mediaml.frames import Colour, FrameBatch, Planes
 from mediaml.nets.mediaml_nr import Calibration, MediamlNr, Seen, interval, load
@@ -210,10 +213,11 @@ def print_coverage(net: MediamlNr, calibration: Calibration, seen: Sequence[Seen
         predicted = predictions(net, seen, test, own_size=own_size)
         inside, single, width = [], [], []
         for p, encode in zip(predicted, test, strict=True):
-            low, high = interval(p.quality.mean(), p.spread.mean(), calibration.clip)
+            of_picture, of_clip = calibration.of(encode.codec)
+            low, high = interval(p.quality.mean(), p.spread.mean(), of_clip)
             inside.append(float(low <= encode.vmaf_clip[own_size] <= high))
             width.append(float(high - low))
-            low, high = interval(*p, calibration.picture)
+            low, high = interval(*p, of_picture)
             label = encode.vmaf[int(own_size)]
             single.append(float(((low <= label) & (label <= high)).float().mean()))
         for name, at in subsets(test).items():
@@ -223,15 +227,36 @@ def print_coverage(net: MediamlNr, calibration: Calibration, seen: Sequence[Seen
                 print(f"| {name}, {size} | {' | '.join(cells)} | {np.mean([width[i] for i in at]):.1f} |")
 
 
+def print_speed(path: Path) -> None:
+    """Frames of the file a CPU-second, decoding included: the model alone, after one run to warm up."""
+    score_single(path, device="cpu", artifacts=False)
+    began = time.process_time()
+    found = score_single(path, device="cpu", artifacts=False)
+    seconds = time.process_time() - began
+    video, looked = found.media.main_video, len(found.frames["nr_quality"])
+    assert video is not None
+    with av.open(str(path)) as container:
+        frames = sum(1 for _ in container.decode(video=0))
+    size = f"{video.width}x{video.height} {video.codec}"
+    print(f"{path.name}: {size}, {frames} frames, {looked} looked at: {frames / seconds:.0f} frames a CPU-second")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of encodes, as nr_data.py makes them")
+    parser.add_argument("data", type=Path, nargs="?", help="folder of encodes, as nr_data.py makes them")
     parser.add_argument("--weights", type=Path, help="other weights than the committed ones")
     parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
+    parser.add_argument("--speed", type=Path, help="only measure the speed on this video, decoding included")
     settings = parser.parse_args()
     torch.set_num_threads(1)
+    if settings.speed:
+        print_speed(settings.speed)
+        return
+    if settings.data is None:
+        parser.error("name the folder of encodes, or a video with --speed")
     train, test, seen = read_all(settings.data, "train")[0], *read_all(settings.data, "test")
     truth = np.array([e.vmaf_clip[0] for e in test])
+    simple = [e for e in train if e.scale == 1.0 or 0 in e.learned]  # whose label at the source's size is learned from
     for name, part in (("trained on", train), ("measured on", test)):
         print(f"{name} {len(part)} encodes of {len({e.group for e in part})} sources")
     net, calibration = load(settings.weights or weights.resolve("mediaml_nr"), torch.device("cpu"))
@@ -239,12 +264,12 @@ def main() -> None:
     model = np.array([float(p.quality.mean()) for p in ours])
     blind = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, facts=False)])
     rows = {"mediaml_nr": (model, truth, test), "mediaml_nr, pixels alone": (blind, truth, test)}
-    rows |= {name: (fitted, truth, test) for name, fitted in fit_simple(train, test).items()}
+    rows |= {name: (fitted, truth, test) for name, fitted in fit_simple(simple, test).items()}
     if not settings.quick:
         few = slice(None, None, HANDCRAFTED_EVERY)
         with torch.inference_mode():
             rows |= {
-                name: (fitted, truth[few], test[few]) for name, fitted in fit_handcrafted(train, test[few]).items()
+                name: (fitted, truth[few], test[few]) for name, fitted in fit_handcrafted(simple, test[few]).items()
             }
         rows["mediaml_nr, on the same encodes"] = (model[few], truth[few], test[few])
     table(rows)

@@ -64,6 +64,11 @@ class Encode:
         """FFmpeg's name."""
         return _CODEC_NAMES[self.encoder]
 
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """The labels to learn from: 0 at the source's size where it was not spoiled, 1 at the encode's own."""
+        return (0, 1) if self.scale != 1.0 and self.spoil == "none" else (1,)
+
     def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
         """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
         every = self.interval if self.interval < len(self) else frames
@@ -181,9 +186,8 @@ def predictions(
 ) -> list[Prediction]:
     """For the pictures looked at of each encode, at the source's size or at the encode's own; without facts all of them
     are unknown."""
-    predicted = []
-    for pictures, encode in zip(seen, encodes, strict=True):
-        stated = encode.facts() if facts else torch.full_like(encode.facts(), math.nan)
-        scale = torch.full((len(stated),), 1.0 if own_size else encode.scale)
-        predicted.append(net(pictures, stated, scale))
-    return predicted
+    stated = [e.facts() if facts else torch.full_like(e.facts(), math.nan) for e in encodes]
+    scales = [torch.full((len(s),), 1.0 if own_size else e.scale) for s, e in zip(stated, encodes, strict=True)]
+    every = Seen._make(torch.cat(column) for column in zip(*seen, strict=True))
+    found = net(every, torch.cat(stated), torch.cat(scales))
+    return [Prediction(*one) for one in zip(*(t.split(len(LOOKED_AT)) for t in found), strict=True)]

@@ -18,14 +18,15 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mediaml.nets.mediaml_nr import COMPONENTS, Calibration, MediamlNr, Seen, save
-from mediaml.nets.nr_kernel import LeftOut
-from pipelines.nr_encodes import Encode, read_all
+from mediaml.nets.nr_kernel import Kernel, LeftOut
+from pipelines.nr_encodes import LOOKED_AT, Encode, read_all
 
 FLOOR = 2e-3  # of the largest component's variance: smaller ones are not made as large
 COVERAGE = 0.95
@@ -50,42 +51,59 @@ def fit_inputs(net: MediamlNr, seen: Sequence[Seen]) -> None:
     net.probes_width.copy_(known.std(dim=0) + 1e-3)
 
 
+class Point(NamedTuple):
+    """An encode shown at one size: inputs (3, 213) of the pictures looked at, and which label is its truth."""
+
+    encode: Encode
+    label: int
+    inputs: Tensor
+
+
 def fit(encodes: Sequence[Encode], seen: Sequence[Seen]) -> tuple[MediamlNr, Calibration]:
-    """The model and its calibration. A point an encode and size: shown at the source's, and at its own."""
+    """The model and its calibration."""
     net = MediamlNr()
     fit_inputs(net, seen)
-    points, quality, inputs = [], [], []
+    points = []
     for encode, pictures in zip(encodes, seen, strict=True):
-        for own_size in _sizes(encode):
-            scale = torch.full((len(pictures.plain),), 1.0 if own_size else encode.scale)
-            inputs.append(net.inputs(pictures, encode.facts(), scale))  # (3, 213)
-            points.append(inputs[-1].mean(dim=0))
-            quality.append(encode.vmaf_clip[own_size])
-    groups = [e.group for e in encodes for _ in _sizes(e)]
-    left_out = net.kernel.fit(torch.stack(points), torch.tensor(quality), groups)
-    return net, calibrate(left_out, encodes, inputs)
+        for label in encode.learned:
+            scale = torch.full((len(pictures.plain),), 1.0 if label else encode.scale)
+            points.append(Point(encode, label, net.inputs(pictures, encode.facts(), scale)))
+    known = scores(_fitted(net.kernel, points), points)
+    other: list[list[Score]] = [[], []]
+    for codec in sorted({p.encode.codec for p in points}):
+        rest = _fitted(Kernel(0, net.kernel.views[:1]), [p for p in points if p.encode.codec != codec])
+        for column, found in zip(other, scores(rest, [p for p in points if p.encode.codec == codec]), strict=True):
+            column += found
+    return net, Calibration(*(_quantile(s) for s in (*known, *other)))
 
 
-def _sizes(encode: Encode) -> tuple[int, ...]:
-    """The labels to learn: 0 at the source's size, 1 at the encode's own."""
-    return (0, 1) if encode.scale != 1.0 else (1,)
+def _fitted(kernel: Kernel, points: Sequence[Point]) -> LeftOut:
+    truth = torch.tensor([p.encode.vmaf_clip[p.label] for p in points])
+    return kernel.fit(torch.stack([p.inputs.mean(dim=0) for p in points]), truth, [p.encode.group for p in points])
 
 
-def calibrate(left_out: LeftOut, encodes: Sequence[Encode], inputs: Sequence[Tensor]) -> Calibration:
-    """Conformal factors: each source is predicted by a model without it (CV+, Barber et al. 2021), its errors normalised by
-    the spread (Lei et al. 2018, section 5.2)."""
+def scores(left_out: LeftOut, points: Sequence[Point]) -> tuple[list[Score], list[Score]]:
+    """Of pictures and of clips, each source predicted by a model without it (CV+, Barber et al. 2021): the errors,
+    normalised by the spread (Lei et al. 2018, section 5.2)."""
     pictures: list[Score] = []
     clips: list[Score] = []
     squares = []
-    for (encode, label), rows in zip([(e, n) for e in encodes for n in _sizes(e)], inputs, strict=True):
-        quality, spread = left_out(rows, encode.group)
-        quality = quality.clamp(0, 100)
-        pictures += [(encode.group, float(e)) for e in (quality - encode.vmaf[label]).abs() / spread]
-        error = abs(float(quality.mean()) - encode.vmaf_clip[label])
-        clips.append((encode.group, error / float(spread.mean())))
-        squares.append(error**2)
-    print(f"{len(inputs)} points; error for training sources left out: {math.sqrt(np.mean(squares)):.2f} points")
-    return Calibration(_quantile(pictures), _quantile(clips))
+    of_group: dict[str, list[Point]] = defaultdict(list)
+    for point in points:
+        of_group[point.encode.group].append(point)
+    for group, mine in of_group.items():
+        found = left_out(torch.cat([p.inputs for p in mine]), group)
+        for point, quality, spread in zip(mine, *(t.split(len(LOOKED_AT)) for t in found), strict=True):
+            off = (quality.clamp(0, 100) - point.encode.vmaf[point.label]).abs() / spread
+            pictures += [(group, float(e)) for e in off]
+            error = abs(float(quality.clamp(0, 100).mean()) - point.encode.vmaf_clip[point.label])
+            clips.append((group, error / float(spread.mean())))
+            squares.append(error**2)
+    what = "+".join(sorted({p.encode.codec for p in points}))
+    print(
+        f"{what}: {len(points)} points, {math.sqrt(np.mean(squares)):.2f} points off for sources left out", flush=True
+    )
+    return pictures, clips
 
 
 def _quantile(scores: list[Score]) -> float:

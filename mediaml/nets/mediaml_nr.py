@@ -24,10 +24,12 @@ from mediaml.nets.nr_statistics import STATISTICS, fragments, statistics
 
 FACTS = 12  # numbers in `nr_facts.facts_vector`
 MAX_SCALE = 3.0  # shown at up to this many times its own height in training
+TRAINED_CODECS = frozenset({"h264", "hevc", "vp9"})
 COMPONENTS = 160
 _LARGEST = 5.0  # deviations of training, beyond which an input counts as so many
-# how much inputs count, in the kernel's lengths; chosen by cross-validation over training sources
-_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _FACTS, _SIZE = 0.5, 1.5, 2.0, 5.0, 12.0, 20.0
+# how much inputs count, in the kernel's lengths; chosen by cross-validation over training sources, and over codecs
+_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 0.8, 1.5, 2.0, 5.0, 20.0
+_FACTS = 12.0 * torch.tensor([1, 1, 1, 0.5, 0.5, 0.5, 1, 0.3, 1, 1, 1, 1])
 _AT_QUANTISED = COMPONENTS + PLAIN
 _AT_FACTS = _AT_QUANTISED + QUANTISED
 _AT_SIZE = _AT_FACTS + FACTS
@@ -99,8 +101,8 @@ class MediamlNr(nn.Module):
         probes = (torch.cat([seen.plain, seen.quantised], dim=1) - self.probes_centre) / self.probes_width
         losses, content, quantised = _known(probes).split((PLAIN - CONTENT, CONTENT, QUANTISED), dim=1)
         parts = (
-            (looks, _COMPONENTS), (losses, _LOSSES), (content, _CONTENT), (quantised, _QUANTISED), (_known(facts), _FACTS),
-            (size_of(scale), _SIZE),
+            (looks, _COMPONENTS), (losses, _LOSSES), (content, _CONTENT), (quantised, _QUANTISED),
+            (_known(facts), _FACTS.to(facts.device)), (size_of(scale), _SIZE),
         )  # fmt: skip
         return torch.cat([part * weight for part, weight in parts], dim=1)
 
@@ -125,12 +127,19 @@ def size_of(scale: Tensor) -> Tensor:
 class Calibration(NamedTuple):
     """Conformal factors: an interval is the prediction plus and minus factor x spread, cut at 0 and 100.
 
-    picture  for the quality of one picture
-    clip     for the mean over several pictures of a file, with the mean of their spreads
+    picture        for the quality of one picture
+    clip           for the mean over several pictures of a file, with the mean of their spreads
+    other_picture  and other_clip: the same where no training encode was of that codec
     """
 
     picture: float
     clip: float
+    other_picture: float
+    other_clip: float
+
+    def of(self, codec: str) -> tuple[float, float]:
+        """The factors of a picture and of a clip; `codec` is FFmpeg's name."""
+        return (self.picture, self.clip) if codec in TRAINED_CODECS else (self.other_picture, self.other_clip)
 
 
 def interval(quality: Tensor, spread: Tensor, factor: float) -> tuple[Tensor, Tensor]:

@@ -100,9 +100,13 @@ class LeftOut(NamedTuple):
     solved: tuple[_Solved, _Solved]
 
     def __call__(self, x: Tensor, group: str) -> tuple[Tensor, Tensor]:
-        """Inputs (N, D) of one source -> quality and expected error (N,), as `Kernel.forward` gives them, of the others."""
+        """Inputs (N, D) of one source -> quality and expected error (N,), as `Kernel.forward` gives them, of the others; of
+        all where no point is of that source."""
         kernel = _matern(x[:, self.use].double(), self.points[:, self.use].double())
-        quality, error = ((s.middle + kernel @ s.without(self.members[group])).float() for s in self.solved)
+        quality, error = (
+            (s.middle + kernel @ s.without(self.members.get(group, torch.tensor([], dtype=torch.int64)))).float()
+            for s in self.solved
+        )
         return quality, _expected(error)
 
 

@@ -34,8 +34,8 @@ class MediamlNrQuality(FrameAnalyzer):
     wrong with that already (blur, noise, an earlier encode) does not count, and is for the detectors of artifacts to find.
     `nr_quality_1080` is the same against a reference of 1080 lines with this file scaled up to it (null above 1080 lines,
     where the two mean the same, and below 360). The interval is conformal: it was made to hold the true value in 95 % of
-    encodes of sources never trained on. Trained on 8-bit SDR: other pictures are judged by their code values. What it was
-    trained on and where it fails: weights/cards/mediaml_nr.md.
+    encodes of sources never trained on, and is wider for codecs never trained on. Trained on 8-bit SDR: other pictures are
+    judged by their code values. What it was trained on and where it fails: weights/cards/mediaml_nr.md.
     """
 
     spec = Spec(
@@ -85,7 +85,7 @@ class MediamlNrQuality(FrameAnalyzer):
         own = self._net(seen, facts, torch.ones(len(batch), device=batch.device))
         shown = self._on_screen(seen, facts, height)
         self._kept.append(torch.stack([*own, shown]))  # (3, N)
-        low, high = interval(*own, self._calibration.picture)
+        low, high = interval(own.quality, own.spread, self._calibration.of(self._codec)[0])
         return {"nr_quality": own.quality, "nr_quality_low": low, "nr_quality_high": high, "nr_quality_1080": shown}
 
     def _look(self, batch: FrameBatch, planes: Planes) -> Seen:
@@ -110,7 +110,7 @@ class MediamlNrQuality(FrameAnalyzer):
             return {}
         quality, spread, shown = kept
         middle = quality.mean()
-        low, high = interval(middle, spread.mean(), self._calibration.clip)
+        low, high = interval(middle, spread.mean(), self._calibration.of(self._codec)[1])
         values = [middle, low, high, shown[shown.isfinite()].mean()]  # the mean of none is NaN
         names = (c.name for c in self.spec.columns(Table.FILES))
         return {Table.FILES: {n: [_number(v)] for n, v in zip(names, values, strict=True)}}
