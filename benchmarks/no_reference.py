@@ -2,33 +2,35 @@
 
     python -m benchmarks.no_reference DATA        # encodes: python -m pipelines.nr_data DATA --shared ../shared/data
 
-The truth is libvmaf's VMAF of each encode over its clip. Every predictor is fitted to the part "train" and measured on
-the part "test": other sources; among them AV1 (in no training encode), two sizes that no training encode has, and whole
-pictures of real video. Correlations come with a 95 % bootstrap interval over clips of sources; "within" is the mean over
-sources of the rank correlation inside a source.
+The truth is libvmaf's VMAF of each encode over its clip, against what went into the encoder, at that one's size. Every
+predictor is fitted to the part "train" and measured on the part "test": other sources; among them AV1 (in no training
+encode), two sizes that no training encode has, and whole pictures of real video. Correlations come with a 95 % bootstrap
+interval over clips of sources; "within" is the mean over sources of the rank correlation inside a source.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from scipy.stats import rankdata
-from torch import Tensor
 
 from mediaml import weights
 from mediaml.analyzers.quality_nr.brisque import Brisque
 from mediaml.analyzers.quality_nr.niqe import Niqe, NiqeVbliinds
 from mediaml.engine.analyze import check_weights
+from mediaml.engine.score.single import score_single
 from mediaml.errors import WeightsAbsent
 from mediaml.frames import Colour, FrameBatch, Planes
-from mediaml.nets.mediaml_nr import Calibration, MediamlNr, interval, load
-from pipelines.nr_data import TRAIN_SCALES
+from mediaml.nets.mediaml_nr import Calibration, MediamlNr, Seen, interval, load
+from pipelines.nr_data import LABELS, TRAIN_SCALES
 from pipelines.nr_encodes import Encode, predictions, read_all
 
 Floats = NDArray[np.float64]
@@ -191,29 +193,31 @@ def table(rows: dict[str, tuple[Floats, Floats, list[Encode]]]) -> None:
         print(f"| {name} | {len(encodes)} | {' | '.join(cells)} |", flush=True)
 
 
-def print_own_size(net: MediamlNr, found: Sequence[Tensor], test: list[Encode]) -> None:
-    predicted = np.array([float(p.quality.mean()) for p in predictions(net, found, test, own_size=True)])
+def print_other_truths(net: MediamlNr, seen: Sequence[Seen], test: list[Encode]) -> None:
+    """The same predictions at the encode's own size, and against the source as it was before it was spoiled."""
     parts = subsets(test)
     rows = {}
-    for label, what in ((1, "the source"), (2, "the encoder's input")):
+    for label, what in enumerate(LABELS):
+        predicted = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, own_size=label % 2 == 1)])
         truth = np.array([e.vmaf_clip[label] for e in test])
         for name in ("all of the test", "not spoiled before the encode", "spoiled before the encode"):
             at = parts[name]
-            rows[f"{name}, against {what}"] = (predicted[at], truth[at], [test[k] for k in at])
+            rows[f"{what}, {name}"] = (predicted[at], truth[at], [test[k] for k in at])
     table(rows)
 
 
-def print_coverage(net: MediamlNr, calibration: Calibration, found: Sequence[Tensor], test: Sequence[Encode]) -> None:
+def print_coverage(net: MediamlNr, calibration: Calibration, seen: Sequence[Seen], test: Sequence[Encode]) -> None:
     """How often the intervals hold the truth: of clips and of single pictures, at both sizes, over the subsets."""
     print("\n| 95 % intervals | of clips | of pictures | mean width of clips' |\n|---|---|---|---|")
     for own_size in (False, True):
-        predicted = predictions(net, found, test, own_size=own_size)
+        predicted = predictions(net, seen, test, own_size=own_size)
         inside, single, width = [], [], []
         for p, encode in zip(predicted, test, strict=True):
-            low, high = interval(p.quality.mean(), p.spread.mean(), calibration.clip)
+            of_picture, of_clip = calibration.of(encode.codec)
+            low, high = interval(p.quality.mean(), p.spread.mean(), of_clip)
             inside.append(float(low <= encode.vmaf_clip[own_size] <= high))
             width.append(float(high - low))
-            low, high = interval(*p, calibration.picture)
+            low, high = interval(*p, of_picture)
             label = encode.vmaf[int(own_size)]
             single.append(float(((low <= label) & (label <= high)).float().mean()))
         for name, at in subsets(test).items():
@@ -223,36 +227,57 @@ def print_coverage(net: MediamlNr, calibration: Calibration, found: Sequence[Ten
                 print(f"| {name}, {size} | {' | '.join(cells)} | {np.mean([width[i] for i in at]):.1f} |")
 
 
+def print_speed(path: Path) -> None:
+    """Frames of the file a CPU-second, decoding included: the model alone, after one run to warm up."""
+    score_single(path, device="cpu", artifacts=False)
+    began = time.process_time()
+    found = score_single(path, device="cpu", artifacts=False)
+    seconds = time.process_time() - began
+    video, looked = found.media.main_video, len(found.frames["nr_quality"])
+    assert video is not None
+    with av.open(str(path)) as container:
+        frames = sum(1 for _ in container.decode(video=0))
+    size = f"{video.width}x{video.height} {video.codec}"
+    print(f"{path.name}: {size}, {frames} frames, {looked} looked at: {frames / seconds:.0f} frames a CPU-second")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of encodes, as nr_data.py makes them")
+    parser.add_argument("data", type=Path, nargs="?", help="folder of encodes, as nr_data.py makes them")
     parser.add_argument("--weights", type=Path, help="other weights than the committed ones")
     parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
+    parser.add_argument("--speed", type=Path, help="only measure the speed on this video, decoding included")
     settings = parser.parse_args()
     torch.set_num_threads(1)
-    train, test, found = read_all(settings.data, "train")[0], *read_all(settings.data, "test")
+    if settings.speed:
+        print_speed(settings.speed)
+        return
+    if settings.data is None:
+        parser.error("name the folder of encodes, or a video with --speed")
+    train, test, seen = read_all(settings.data, "train")[0], *read_all(settings.data, "test")
     truth = np.array([e.vmaf_clip[0] for e in test])
+    simple = [e for e in train if e.scale == 1.0 or 0 in e.learned]  # whose label at the source's size is learned from
     for name, part in (("trained on", train), ("measured on", test)):
         print(f"{name} {len(part)} encodes of {len({e.group for e in part})} sources")
     net, calibration = load(settings.weights or weights.resolve("mediaml_nr"), torch.device("cpu"))
-    ours = predictions(net, found, test)
+    ours = predictions(net, seen, test)
     model = np.array([float(p.quality.mean()) for p in ours])
-    blind = np.array([float(p.quality.mean()) for p in predictions(net, found, test, facts=False)])
+    blind = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, facts=False)])
     rows = {"mediaml_nr": (model, truth, test), "mediaml_nr, pixels alone": (blind, truth, test)}
-    rows |= {name: (fitted, truth, test) for name, fitted in fit_simple(train, test).items()}
+    rows |= {name: (fitted, truth, test) for name, fitted in fit_simple(simple, test).items()}
     if not settings.quick:
         few = slice(None, None, HANDCRAFTED_EVERY)
         with torch.inference_mode():
             rows |= {
-                name: (fitted, truth[few], test[few]) for name, fitted in fit_handcrafted(train, test[few]).items()
+                name: (fitted, truth[few], test[few]) for name, fitted in fit_handcrafted(simple, test[few]).items()
             }
         rows["mediaml_nr, on the same encodes"] = (model[few], truth[few], test[few])
     table(rows)
     print("\nmediaml_nr by what the encode is")
     table({n: (model[i], truth[i], [test[k] for k in i]) for n, i in subsets(test).items() if len(i) >= 8})
-    print("\nmediaml_nr at the encode's own size, and what it says against what went into the encoder")
-    print_own_size(net, found, test)
-    print_coverage(net, calibration, found, test)
+    print("\nmediaml_nr against each truth: what went into the encoder, and the source before it was spoiled")
+    print_other_truths(net, seen, test)
+    print_coverage(net, calibration, seen, test)
 
 
 if __name__ == "__main__":

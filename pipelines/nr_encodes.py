@@ -20,14 +20,15 @@ from mediaml.decode.probe import probe
 from mediaml.decode.stream import MediaStream
 from mediaml.errors import InvalidValue
 from mediaml.frames import Bitstream, FrameBatch, Planes
-from mediaml.nets.mediaml_nr import MediamlNr, Prediction
+from mediaml.nets.mediaml_nr import MediamlNr, Prediction, Seen, look
 from mediaml.nets.nr_facts import facts_vector
 from mediaml.nets.nr_motion import changes
-from mediaml.nets.nr_statistics import fragments, statistics
+from mediaml.nets.nr_probes import QUANTISED
+from mediaml.ops.quantiser import log2_step
 from mediaml.spec import Need, View
+from pipelines.nr_data import LABELS
 
 LOOKED_AT = (3, 7, 10)
-LABELS = ("vmaf", "vmaf_own_size", "vmaf_of_input")
 STREAM_FRAMES = 100  # a stream's key frame interval where the encode's own says nothing: its clip is shorter
 _CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
 _FACTS = ("packet_bytes", "picture_type", "qp", "qp_deviation")
@@ -35,8 +36,7 @@ _FACTS = ("packet_bytes", "picture_type", "qp", "qp_deviation")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encode:
-    """One encode: facts of its pictures, and the VMAF of all, at the source's size, at its own, and at its own against
-    what went into the encoder."""
+    """One encode: facts of its pictures, and the VMAF of all: `nr_data.LABELS`."""
 
     path: Path
     group: str
@@ -52,8 +52,8 @@ class Encode:
     key_bytes: float
     other_bytes: float
     interval: int
-    vmaf: Tensor  # (3, 3): the labels of the pictures looked at
-    vmaf_clip: tuple[float, float, float]  # the same labels over the clip
+    vmaf: Tensor  # (4, 3): the labels of the pictures looked at
+    vmaf_clip: tuple[float, ...]  # the same labels over the clip
 
     @property
     def name(self) -> str:
@@ -63,6 +63,11 @@ class Encode:
     def codec(self) -> str:
         """FFmpeg's name."""
         return _CODEC_NAMES[self.encoder]
+
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """The labels to learn from: 0 at the source's size where it was not spoiled, 1 at the encode's own."""
+        return (0, 1) if self.scale != 1.0 and self.spoil == "none" else (1,)
 
     def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
         """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
@@ -82,8 +87,8 @@ class Encode:
         return _decoded(self.path)[0]
 
 
-def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
-    """All encodes of a part, by name, and the statistics (3, 12, 524) of the pictures looked at of each.
+def read_all(data: Path, part: str) -> tuple[list[Encode], list[Seen]]:
+    """All encodes of a part, by name, and what is seen of the pictures looked at of each.
 
     What was measured once is kept in a file beside them. Raises InvalidValue where there are none.
     """
@@ -92,23 +97,30 @@ def read_all(data: Path, part: str) -> tuple[list[Encode], list[Tensor]]:
         raise InvalidValue(f"{data} holds no encodes of the part {part!r}; run: python -m pipelines.nr_data {data}")
     kept = data / f"measured-{part}.safetensors"
     known = load_file(kept) if kept.is_file() else {}
-    fresh = [p for p in paths if p.stem not in known]
+    fresh = [p for p in paths if f"{p.stem}.probes" not in known]
     for path in fresh:
-        known[path.stem], known[f"{path.stem}.coded"], known[f"{path.stem}.changed"] = _measured(path)
+        known |= {f"{path.stem}.{name}": found for name, found in _measured(path).items()}
     if fresh:
         save_file(known, kept)
     encodes = [_described(p, known[f"{p.stem}.coded"], known[f"{p.stem}.changed"]) for p in paths]
-    return encodes, [known[p.stem].float() for p in paths]
+    return encodes, [_seen(known, p.stem) for p in paths]
 
 
 @torch.inference_mode()
-def _measured(path: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """(3, 12, 524) half: the statistics of the fragments of the pictures looked at; (4, 12): facts of all pictures;
-    (3, 2): how much those looked at differ from the ones before."""
+def _measured(path: Path) -> dict[str, Tensor]:
+    """statistics (3, 12, 524) half: of the fragments of the pictures looked at; probes (3, 40) of those; coded (4, 12):
+    facts of all pictures; changed (3, 2): how much those looked at differ from the ones before."""
     planes, previous, facts = _decoded(path)
-    luma, chroma = fragments(planes, "limited")
-    found = statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2])
-    return found.half(), facts, changes(previous, planes.y, 8)
+    step = log2_step(_CODEC_NAMES[_about(path)["codec"]], facts[_FACTS.index("qp"), list(LOOKED_AT)])
+    seen = look(planes, "limited", step)
+    probed = torch.cat([seen.quantised, seen.plain], dim=1)
+    moved = changes(previous, planes.y, 8)
+    return {"statistics": seen.statistics.half(), "probes": probed, "coded": facts, "changed": moved}
+
+
+def _seen(known: dict[str, Tensor], name: str) -> Seen:
+    quantised, plain = known[f"{name}.probes"].tensor_split((QUANTISED,), dim=1)
+    return Seen(known[f"{name}.statistics"].float(), quantised, plain)
 
 
 def _decoded(path: Path) -> tuple[Planes, Tensor, Tensor]:
@@ -136,8 +148,7 @@ def _plane(batch: FrameBatch, name: str) -> Tensor:
 
 def _described(path: Path, facts: Tensor, changed: Tensor) -> Encode:
     """One file of nr_data.py with the facts (4, N) of its pictures and the changes (3, 2) of those looked at."""
-    with np.load(path) as file:
-        about: dict[str, Any] = json.loads(str(file["facts"]))
+    about = _about(path)
     at = list(LOOKED_AT)
     size, kind, qp, deviation = facts
     coded = Bitstream(size[at], kind[at].to(torch.uint8), qp[at], deviation[at])
@@ -160,19 +171,23 @@ def _described(path: Path, facts: Tensor, changed: Tensor) -> Encode:
         other_bytes=float(size[~first].nanmean()),
         interval=about["interval"],
         vmaf=labels[:, at],
-        vmaf_clip=(clip[0], clip[1], clip[2]),
+        vmaf_clip=tuple(clip),
     )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    with np.load(path) as file:
+        return json.loads(str(file["facts"]))
 
 
 @torch.inference_mode()
 def predictions(
-    net: MediamlNr, found: Sequence[Tensor], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
+    net: MediamlNr, seen: Sequence[Seen], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
 ) -> list[Prediction]:
-    """For the pictures looked at of each encode, from what `measured` gave, at the source's size or at the encode's
-    own; without facts all of them are unknown."""
-    predicted = []
-    for pictures, encode in zip(found, encodes, strict=True):
-        stated = encode.facts() if facts else torch.full_like(encode.facts(), math.nan)
-        scale = torch.full((len(pictures),), 1.0 if own_size else encode.scale)
-        predicted.append(net(pictures, stated, scale))
-    return predicted
+    """For the pictures looked at of each encode, at the source's size or at the encode's own; without facts all of them
+    are unknown."""
+    stated = [e.facts() if facts else torch.full_like(e.facts(), math.nan) for e in encodes]
+    scales = [torch.full((len(s),), 1.0 if own_size else e.scale) for s, e in zip(stated, encodes, strict=True)]
+    every = Seen._make(torch.cat(column) for column in zip(*seen, strict=True))
+    found = net(every, torch.cat(stated), torch.cat(scales))
+    return [Prediction(*one) for one in zip(*(t.split(len(LOOKED_AT)) for t in found), strict=True)]

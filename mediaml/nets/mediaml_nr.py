@@ -1,35 +1,57 @@
 """mediaml_nr: predicts full-reference VMAF from fragments of a picture at native size and facts of its bitstream.
 
-Our own network. A fixed convolution (nr_statistics.py) turns each fragment into statistics of its spectrum; their mean and
-deviation over the fragments are projected to the components in which training pictures vary most. Those, the facts and the
-size at which the picture is shown go to several small perceptrons and to a kernel regression over the training encodes; the
-prediction is the mean of both halves, or the perceptrons' where facts that the regression needs are not known.
+Our own. A fixed convolution (nr_statistics.py) turns each fragment into statistics of its spectrum; their mean and
+deviation over the fragments are projected to the components in which training pictures vary most. Those, what the picture
+loses where it is spoiled once more (nr_probes.py), the facts (nr_facts.py) and the size at which the picture is shown go to
+a kernel regression over the training encodes (nr_kernel.py), which also says how far it expects to be off.
 """
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mediaml.errors import WeightsCorrupt
+from mediaml.frames import Planes
 from mediaml.nets.nr_kernel import Kernel
-from mediaml.nets.nr_statistics import STATISTICS
+from mediaml.nets.nr_probes import CONTENT, PLAIN, QUANTISED, probes
+from mediaml.nets.nr_statistics import STATISTICS, fragments, statistics
 
 FACTS = 12  # numbers in `nr_facts.facts_vector`
 MAX_SCALE = 3.0  # shown at up to this many times its own height in training
-NEEDED = (0, 2, 6, 10)  # facts the kernel needs: the step, the picture's bits, the stream's, the change
+TRAINED_CODECS = frozenset({"h264", "hevc", "vp9"})
 COMPONENTS = 160
-HEADS = 6
-_WIDE, _NARROW = 128, 64
-_INPUTS = COMPONENTS + 2 * FACTS + 1
+_LARGEST = 5.0  # deviations of training, beyond which an input counts as so many
+# how much inputs count, in the kernel's lengths; chosen by cross-validation over training sources, and over codecs
+_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 0.8, 1.5, 2.0, 5.0, 20.0
+_FACTS = 12.0 * torch.tensor([1, 1, 1, 0.5, 0.5, 0.5, 1, 0.3, 1, 1, 1, 1])
+_AT_QUANTISED = COMPONENTS + PLAIN
+_AT_FACTS = _AT_QUANTISED + QUANTISED
+_AT_SIZE = _AT_FACTS + FACTS
+INPUTS = _AT_SIZE + 1
+_OF_STEP, _OF_CHANGE = (0, 1, 8), (10, 11)  # facts that need the quantiser; that need the picture before
+_NEEDED = ((0, 2, 6, 10), (0, 2, 6), (2, 6, 10), ())  # facts that must be known for each view
+
+
+class Seen(NamedTuple):
+    """What a picture looks like: statistics (N, K, 524) of its fragments, what it loses to another quantisation (N, 12; NaN
+    where its own step is not known) and to what needs no step (N, 28)."""
+
+    statistics: Tensor
+    quantised: Tensor
+    plain: Tensor
+
+
+def look(planes: Planes, colour_range: Literal["limited", "full"], step: Tensor) -> Seen:
+    """N pictures, and log2 of the step (N,) each was quantised with (NaN: not known)."""
+    luma, chroma = fragments(planes, colour_range)
+    found = statistics(luma.flatten(0, 1), chroma.flatten(0, 1)).unflatten(0, luma.shape[:2])
+    return Seen(found, *probes(luma, step))
 
 
 class Prediction(NamedTuple):
@@ -39,78 +61,62 @@ class Prediction(NamedTuple):
     spread: Tensor
 
 
-class Heads(nn.Module):
-    """`HEADS` perceptrons side by side, each with its own dropout: (N, I) -> (HEADS, N, 2)."""
-
-    def __init__(self, dropout: float = 0.2) -> None:
-        super().__init__()
-        sizes = (_INPUTS, _WIDE, _NARROW, 2)
-        self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(HEADS, a, b) * math.sqrt((1.0 if b == 2 else 2.0) / a)) for a, b in pairwise(sizes)
-        )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(HEADS, 1, b)) for b in sizes[1:])
-        self._dropout = dropout
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        found = inputs.expand(HEADS, -1, -1)
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if number:
-                found = F.dropout(F.silu(found), self._dropout, self.training)
-            found = torch.baddbmm(bias, found, weight)
-        return found
+def _views() -> Tensor:
+    """(4, 213): which inputs are used where all is known, the change is not, the quantiser is not, nothing but pixels is."""
+    views = torch.ones(len(_NEEDED), INPUTS)
+    views[1, [_AT_FACTS + i for i in _OF_CHANGE]] = 0
+    views[2, [*range(_AT_QUANTISED, _AT_FACTS), *(_AT_FACTS + i for i in _OF_STEP)]] = 0
+    views[3, _AT_QUANTISED:_AT_SIZE] = 0
+    return views
 
 
 class MediamlNr(nn.Module):
-    """See `forward`. 0.37 M learned numbers in the projection and the heads; `points` encodes in the kernel."""
+    """See `forward`. 0.17 M numbers in the projection; `points` encodes in the kernel."""
 
     centre: Tensor
     width: Tensor
     middle: Tensor
     basis: Tensor
+    probes_centre: Tensor
+    probes_width: Tensor
 
-    def __init__(self, points: int = 0, dropout: float = 0.2) -> None:
+    def __init__(self, points: int = 0) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(STATISTICS))  # of the statistics in training: mean and deviation
         self.register_buffer("width", torch.ones(STATISTICS))
         self.register_buffer("middle", torch.zeros(2 * STATISTICS))  # of the pooled ones, in those units
         self.register_buffer("basis", torch.zeros(2 * STATISTICS, COMPONENTS))
-        self.heads = Heads(dropout)
-        self.kernel = Kernel(points, COMPONENTS, FACTS)
+        self.register_buffer("probes_centre", torch.zeros(PLAIN + QUANTISED))
+        self.register_buffer("probes_width", torch.ones(PLAIN + QUANTISED))
+        self.kernel = Kernel(points, _views())
 
     def pool(self, statistics: Tensor) -> Tensor:
         """(N, K, 524) of K fragments -> (N, 1048): mean and deviation over the fragments, in deviations of training."""
         scaled = ((statistics - self.centre) / self.width).clamp(-5, 5)
         return torch.cat([scaled.mean(dim=1), scaled.std(dim=1, correction=0)], dim=1)
 
-    def look(self, statistics: Tensor) -> Tensor:
-        """(N, K, 524) -> (N, 160), the picture's components: what does not depend on facts and size."""
-        return (self.pool(statistics) - self.middle) @ self.basis
+    def inputs(self, seen: Seen, facts: Tensor, scale: Tensor) -> Tensor:
+        """(N, 213): what the kernel takes; 0 for what is not known."""
+        looks = (self.pool(seen.statistics) - self.middle) @ self.basis
+        probes = (torch.cat([seen.plain, seen.quantised], dim=1) - self.probes_centre) / self.probes_width
+        losses, content, quantised = _known(probes).split((PLAIN - CONTENT, CONTENT, QUANTISED), dim=1)
+        parts = (
+            (looks, _COMPONENTS), (losses, _LOSSES), (content, _CONTENT), (quantised, _QUANTISED),
+            (_known(facts), _FACTS.to(facts.device)), (size_of(scale), _SIZE),
+        )  # fmt: skip
+        return torch.cat([part * weight for part, weight in parts], dim=1)
 
-    def each(self, looks: Tensor, facts: Tensor, scale: Tensor) -> Prediction:
-        """What each head says, (HEADS, N) each; quality is not cut to 0..100."""
+    def forward(self, seen: Seen, facts: Tensor, scale: Tensor) -> Prediction:
+        """What is seen of N pictures, facts (N, 12) with NaN where unknown, and scale (N,): height shown over own."""
         known = facts.isfinite()
-        stated = torch.cat([torch.where(known, facts, 0.0).clamp(-5, 5), known.float()], dim=1)
-        raw, spread = self.heads(torch.cat([looks.clamp(-5, 5), stated, size_of(scale)], dim=1)).unbind(2)
-        return Prediction(65 + 25 * raw, F.softplus(spread) * 5 + 0.5)
+        view = torch.stack([known[:, list(needed)].all(dim=1) for needed in _NEEDED]).int().argmax(dim=0)  # the first
+        quality, spread = self.kernel(self.inputs(seen, facts, scale), view)
+        return Prediction(quality.clamp(0, 100), spread)
 
-    def judge(self, looks: Tensor, facts: Tensor, scale: Tensor) -> Prediction:
-        """Looks (N, 160), facts (N, 12) with NaN where unknown, and scale (N,): height it is shown at over its own.
 
-        The spread holds what each head expects, how far the heads lie apart, and how far the two halves do.
-        """
-        each, spread = self.each(looks, facts, scale)
-        quality = each.mean(dim=0).clamp(0, 100)
-        apart = each.var(dim=0, correction=0)
-        if len(self.kernel.points):
-            known = facts[:, NEEDED].isfinite().all(dim=1)
-            remembered = self.kernel(looks, facts, size_of(scale)).clamp(0, 100)
-            half = torch.where(known, (remembered - quality) / 2, 0.0)
-            quality, apart = quality + half, apart + half.square()
-        return Prediction(quality, (spread.mean(dim=0).square() + apart).sqrt())
-
-    def forward(self, statistics: Tensor, facts: Tensor, scale: Tensor) -> Prediction:
-        """(N, K, 524) statistics, (N, 12) facts, (N,) scale -> Prediction."""
-        return self.judge(self.look(statistics), facts, scale)
+def _known(values: Tensor) -> Tensor:
+    """0, the middle of training, for NaN."""
+    return values.nan_to_num(0.0).clamp(-_LARGEST, _LARGEST)
 
 
 def size_of(scale: Tensor) -> Tensor:
@@ -119,14 +125,21 @@ def size_of(scale: Tensor) -> Tensor:
 
 
 class Calibration(NamedTuple):
-    """Split-conformal factors: an interval is the prediction plus and minus factor x spread, cut at 0 and 100.
+    """Conformal factors: an interval is the prediction plus and minus factor x spread, cut at 0 and 100.
 
-    picture  for the quality of one picture
-    clip     for the mean over several pictures of a file, with the mean of their spreads
+    picture        for the quality of one picture
+    clip           for the mean over several pictures of a file, with the mean of their spreads
+    other_picture  and other_clip: the same where no training encode was of that codec
     """
 
     picture: float
     clip: float
+    other_picture: float
+    other_clip: float
+
+    def of(self, codec: str) -> tuple[float, float]:
+        """The factors of a picture and of a clip; `codec` is FFmpeg's name."""
+        return (self.picture, self.clip) if codec in TRAINED_CODECS else (self.other_picture, self.other_clip)
 
 
 def interval(quality: Tensor, spread: Tensor, factor: float) -> tuple[Tensor, Tensor]:
@@ -148,7 +161,7 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
 
 def save(path: Path, net: MediamlNr, calibration: Calibration) -> None:
     """Half precision; the kernel's coefficients and the calibration in full."""
-    full = ("kernel.coefficients", "kernel.middle")
+    full = ("kernel.coefficients", "kernel.middles", "probes_centre", "probes_width")
     state = {name: (t if name in full else t.half()).contiguous() for name, t in net.state_dict().items()}
     factors = {f"calibration.{name}": torch.tensor(value) for name, value in calibration._asdict().items()}
     save_file(state | factors, path)

@@ -23,9 +23,11 @@ from mediaml.engine.score.single import parse_limits, score_single
 from mediaml.errors import InvalidValue, NoStreams
 from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge
-from mediaml.nets.mediaml_nr import FACTS, MediamlNr, interval
+from mediaml.nets.mediaml_nr import FACTS, MediamlNr, Seen, interval
 from mediaml.nets.nr_facts import facts_vector
+from mediaml.nets.nr_kernel import Kernel
 from mediaml.nets.nr_motion import changes
+from mediaml.nets.nr_probes import OCTAVES, PLAIN, QUANTISED, probes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, grid_corners, statistics
 from mediaml.ops.quantiser import log2_step
 from mediaml.spec import AudioView, Need, View
@@ -161,12 +163,54 @@ def test_statistics_see_blur_and_block_borders() -> None:
     assert blocks[2 * 191 + 7] > 2 and sharp[2 * 191 + 7].abs() < 0.3  # gradient across block borders
 
 
+def test_probes_tell_what_another_loss_costs() -> None:
+    noise = torch.rand(1, 12, 1, 96, 96, generator=torch.Generator().manual_seed(0)) * 200
+    soft = torch.nn.functional.avg_pool2d(noise[0], 5, 1, 2)[None]
+    steps = torch.tensor([3.0, math.nan])
+    (quantised, plain), (_, of_soft) = (probes(x.expand(2, -1, -1, -1, -1), steps) for x in (noise, soft))
+    by_octave = quantised[0].view(len(OCTAVES), 4)
+    assert quantised.shape == (2, QUANTISED) and plain.shape == (2, PLAIN)
+    assert (by_octave[1:] > by_octave[:-1]).all()  # a coarser step loses more, at each scale
+    assert quantised[1].isnan().all() and torch.equal(plain[0], plain[1])  # the rest needs no step
+    assert of_soft[0, 0] < plain[0, 0] - 0.3  # a blur costs little where nothing is sharp
+    flat, _ = probes(torch.full((1, 12, 1, 96, 96), 17.0), torch.tensor([2.0]))
+    assert flat.max() < -5  # nothing to lose
+
+
 def test_network_works_without_facts_and_keeps_to_its_range() -> None:
-    net = MediamlNr().eval()
-    quality, spread = net(torch.randn(3, 12, STATISTICS), torch.full((3, FACTS), math.nan), torch.ones(3))
+    net = MediamlNr(points=5).eval()
+    net.kernel.coefficients.normal_(0, 100, generator=torch.Generator().manual_seed(0))
+    seen = Seen(torch.randn(3, 12, STATISTICS), torch.full((3, QUANTISED), math.nan), torch.randn(3, PLAIN))
+    quality, spread = net(seen, torch.full((3, FACTS), math.nan), torch.ones(3))
     assert quality.shape == (3,) and (quality >= 0).all() and (quality <= 100).all() and (spread > 0).all()
     low, high = interval(quality, spread, 2.0)
     assert (low <= quality).all() and (quality <= high).all() and (low >= 0).all() and (high <= 100).all()
+
+
+def test_kernel_predicts_a_source_from_the_others() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = 60 * torch.randn(40, 3, generator=rng)
+    y = 50 + 20 * (x[:, 0] / 60).sin() + x[:, 1] / 10
+    y[:4] += y[4:].mean() - y[:4].mean()  # the mean over all is the mean over the others
+    groups = [f"source {i // 4}" for i in range(40)]
+    kernel = Kernel(0, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
+    expected, spread = kernel.fit(x, y, groups)(x[:4] + 5, "source 0")
+    again = Kernel(0, torch.ones(1, 3))
+    again.fit(x[4:], y[4:], groups[4:])
+    first = torch.zeros(40, dtype=torch.int64)
+    refitted, whole = again(x[:4] + 5, first[:4])[0], kernel(x[:4] + 5, first[:4])[0]
+    assert torch.allclose(expected, refitted, atol=1e-2) and not torch.allclose(expected, whole, atol=0.5)
+    assert (spread > 0).all() and (kernel(x, first)[0] - y).abs().mean() < 1
+
+
+def test_kernel_leaves_out_what_a_view_does_not_know() -> None:
+    x = 60 * torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    kernel = Kernel(0, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
+    kernel.fit(x, x.sum(dim=1), [str(i // 4) for i in range(40)])
+    moved = x.clone()
+    moved[:, 1] += 100
+    whole, partly = ([kernel(t, torch.full((40,), view))[0] for t in (x, moved)] for view in (0, 1))
+    assert torch.allclose(*partly) and not torch.allclose(*whole)
 
 
 def test_kernel_ridge_learns_a_curve_and_survives_a_file(tmp_path: Path) -> None:

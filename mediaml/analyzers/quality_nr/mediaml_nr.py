@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,10 +12,10 @@ from mediaml import weights
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.frames import FrameBatch, Planes
 from mediaml.media import MediaInfo
-from mediaml.nets.mediaml_nr import MAX_SCALE, interval, load
+from mediaml.nets.mediaml_nr import MAX_SCALE, Seen, interval, load, look
 from mediaml.nets.nr_facts import bits_per_pixel, facts_vector
 from mediaml.nets.nr_motion import changes
-from mediaml.nets.nr_statistics import fragments, statistics
+from mediaml.ops.quantiser import log2_step
 from mediaml.spec import Column, Need, Spec, Table, View
 
 SCREEN_LINES = 1080
@@ -31,16 +30,17 @@ class MediamlNrQuality(FrameAnalyzer):
     """Looks at one picture a second: twelve fragments of 96x96 px at native size, how much it differs from the picture
     before, and what the bitstream says (quantiser, bits, picture types, codec), where it can be read.
 
-    `nr_quality` is the VMAF (v0.6.1) to be expected against the unspoiled source at the file's own size;
-    `nr_quality_1080` against a source of 1080 lines with this file scaled up to it (null above 1080 lines, where the two
-    mean the same, and below 360). The interval is split-conformal: it was made to hold the true value in 95 % of encodes
-    of sources never trained on. Trained on 8-bit SDR: other pictures are judged by their code values. What it was trained
-    on and where it fails: weights/cards/mediaml_nr.md.
+    `nr_quality` is the VMAF (v0.6.1) to be expected against what went into the encoder, at the file's own size: what was
+    wrong with that already (blur, noise, an earlier encode) does not count, and is for the detectors of artifacts to find.
+    `nr_quality_1080` is the same against a reference of 1080 lines with this file scaled up to it (null above 1080 lines,
+    where the two mean the same, and below 360). The interval is conformal: it was made to hold the true value in 95 % of
+    encodes of sources never trained on, and is wider for codecs never trained on. Trained on 8-bit SDR: other pictures are
+    judged by their code values. What it was trained on and where it fails: weights/cards/mediaml_nr.md.
     """
 
     spec = Spec(
         name="mediaml_nr",
-        version=2,
+        version=3,
         summary="predicted VMAF without a reference, with its 95 % interval",
         outputs=(
             _column("nr_quality", "predicted VMAF at the file's own size"),
@@ -81,24 +81,27 @@ class MediamlNrQuality(FrameAnalyzer):
             self._codec, height * width, self._stream_bits, batch.bitstream, len(batch), _changed(batch, planes)
         )
         facts = facts.to(batch.device)
-        looks = torch.cat([self._look(one, batch.colour.range) for one in _pictures(planes)])
-        own = self._net.judge(looks, facts, torch.ones(len(batch), device=batch.device))
-        shown = self._on_screen(looks, facts, height)
+        seen = self._look(batch, planes)
+        own = self._net(seen, facts, torch.ones(len(batch), device=batch.device))
+        shown = self._on_screen(seen, facts, height)
         self._kept.append(torch.stack([*own, shown]))  # (3, N)
-        low, high = interval(*own, self._calibration.picture)
+        low, high = interval(own.quality, own.spread, self._calibration.of(self._codec)[0])
         return {"nr_quality": own.quality, "nr_quality_low": low, "nr_quality_high": high, "nr_quality_1080": shown}
 
-    def _look(self, picture: Planes, colour_range: Literal["limited", "full"]) -> Tensor:
-        """(1, 256) of one picture."""
-        luma, chroma = fragments(picture, colour_range)
-        return self._net.look(statistics(luma[0], chroma[0])[None])
+    def _look(self, batch: FrameBatch, planes: Planes) -> Seen:
+        """Picture by picture."""
+        unknown = torch.full((len(batch),), math.nan)
+        steps = unknown if batch.bitstream is None else log2_step(self._codec, batch.bitstream.qp.cpu())
+        pictures = zip(_pictures(planes), steps.split(1), strict=True)
+        parts = [look(one, batch.colour.range, step) for one, step in pictures]
+        return Seen._make(torch.cat(column) for column in zip(*parts, strict=True))
 
-    def _on_screen(self, looks: Tensor, facts: Tensor, height: int) -> Tensor:
+    def _on_screen(self, seen: Seen, facts: Tensor, height: int) -> Tensor:
         """(N,) predicted VMAF scaled up to 1080 lines; NaN where that is not asked or was not trained."""
         scale = SCREEN_LINES / height
         if not 1 <= scale <= MAX_SCALE:
-            return looks.new_full((len(looks),), math.nan)
-        return self._net.judge(looks, facts, looks.new_full((len(looks),), scale)).quality
+            return facts.new_full((len(facts),), math.nan)
+        return self._net(seen, facts, facts.new_full((len(facts),), scale)).quality
 
     def finish(self) -> Rows:
         kept = torch.cat(self._kept, dim=1) if self._kept else None
@@ -107,7 +110,7 @@ class MediamlNrQuality(FrameAnalyzer):
             return {}
         quality, spread, shown = kept
         middle = quality.mean()
-        low, high = interval(middle, spread.mean(), self._calibration.clip)
+        low, high = interval(middle, spread.mean(), self._calibration.of(self._codec)[1])
         values = [middle, low, high, shown[shown.isfinite()].mean()]  # the mean of none is NaN
         names = (c.name for c in self.spec.columns(Table.FILES))
         return {Table.FILES: {n: [_number(v)] for n, v in zip(names, values, strict=True)}}
