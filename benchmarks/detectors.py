@@ -6,8 +6,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --split tuning        # the sources that thresholds were chosen on
 
 Each faulty file holds one kind of fault at known times, at three severities or at one, in an x264 encode at CRF 18. The
-matching rule is in benchmarks/faults/matching.py: temporal IoU >= 0.5 of spans widened by a quarter of a second. F1 counts the
-false findings of the same kinds in the same files. A fault that cannot be seen in a clip (benchmarks/faults/visible.py: a
+matching rule is in benchmarks/faults/matching.py: temporal IoU >= 0.5 of spans widened by a quarter of a second. F1 counts
+the false findings of the same kinds in the same files. A fault that cannot be seen in a clip (benchmarks/faults/visible.py: a
 wrong matrix without saturated colours) is not made in it, and faults in time lie where something moves
 (benchmarks/faults/places.py). Clean material: benchmarks/faults/clean.py.
 """
