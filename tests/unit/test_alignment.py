@@ -255,9 +255,9 @@ def test_a_real_clip_with_drops_and_an_offset(shared_data: Path, tmp_path: Path)
 def test_a_picture_that_stands_while_the_reference_moves() -> None:
     source = pictures()
     shown = np.array([*range(100), 99, *range(101, N)])
-    still = stillness(
-        *(Track(x.thumbs, x.pts_seconds) for x in (signal(source[shown], noise=0.3), signal(source))), np.arange(N)
-    )
+    distorted, reference = signal(source[shown], noise=0.3), signal(source)
+    tracks = Track(distorted.thumbs, distorted.pts_seconds), Track(reference.thumbs, reference.pts_seconds)
+    still = stillness(tracks[0], tracks[1], np.arange(N))
     assert still[100] > 1 and np.flatnonzero(still).tolist() == [100]
 
 

@@ -28,7 +28,7 @@ from mediaml.decode.alignment.trace import Trace
 DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
-OUTSIDE = 0.05  # a frame, where the reference has none at that time
+OUTSIDE = 0.09  # a frame, where the reference has none at that time; below HELD, or a long tail would be a freeze
 START = 1.0  # where the two do not begin with the same frame: an offset is an event too
 FROM_EQUAL = 1e-4  # a reference frame more of it
 _REACH = 24  # frames of lag to each side of the first path's, where rates are equal
