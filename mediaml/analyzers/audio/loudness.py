@@ -91,8 +91,8 @@ class Loudness(AudioAnalyzer):
         return {
             Table.SERIES: {
                 "series": [name for name, (times, _) in series.items() for _ in times],
-                "time_seconds": np.concatenate([times for times, _ in series.values()]),
-                "value": np.concatenate([values for _, values in series.values()]),
+                "time_seconds": [time for times, _ in series.values() for time in times],
+                "value": [value for _, values in series.values() for value in values],
             },
             Table.FILES: {name: [value] for name, value in files.items()},
         }

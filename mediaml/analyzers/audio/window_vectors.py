@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mediaml.ops.gathered import GatheredColumn
@@ -32,7 +32,7 @@ class WindowVectors:
         times = self._times.values()
         return (float(times[0, 0]), float(times[-1, 1])) if len(times) else (0.0, 0.0)
 
-    def rows(self, space: str, weights_sha256: str) -> dict[str, ArrayLike | list[Any]]:
+    def rows(self, space: str, weights_sha256: str) -> dict[str, list[Any]]:
         """A row a window, and one of scope "file": the mean of the windows, of length 1. No row without a window."""
         count = len(self)
         if not count:
@@ -40,12 +40,12 @@ class WindowVectors:
         vectors = self._vectors.values().numpy()
         times = np.concatenate([self._times.values().numpy(), [self.span]])
         return {
-            "start_seconds": times[:, 0],
-            "end_seconds": times[:, 1],
+            "start_seconds": times[:, 0].tolist(),
+            "end_seconds": times[:, 1].tolist(),
             "scope": ["window"] * count + ["file"],
             "model": [space] * (count + 1),
             "weights_sha256": [weights_sha256] * (count + 1),
-            "vector": np.concatenate([vectors, _unit(vectors.mean(axis=0))[None]]),
+            "vector": [*vectors, _unit(vectors.mean(axis=0))],
         }
 
 
