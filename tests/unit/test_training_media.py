@@ -114,7 +114,7 @@ def pairs() -> Pairs:
 def test_a_few_seconds_of_training_beat_lanczos_on_what_was_seen(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     data = pairs()
-    net = train(data, 0.1, tmp_path / "state.pt", channels=16, depth=1, wide=None, report=lambda *_: None)
+    net = train(data, 0.1, tmp_path / "state.pt", channels=16, depth=1, report=lambda *_: None)
     low, high = (torch.from_numpy(p)[:, None].float() / 255 for p in (data.low, data.high))
     with torch.no_grad():
         ours = (net(low, torch.zeros(12)) - high)[..., 4:-4, 4:-4].square().mean()
