@@ -86,9 +86,9 @@ class _Run:
     def __init__(self, channels: int, depth: int, seed: int) -> None:
         torch.manual_seed(seed)
         self.net = MediamlSr(channels, depth)
+        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()  # computes in float32
         if bfloat16_is_fast(torch.device("cpu")):
             self.net.compute_dtype = torch.bfloat16
-        self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.kernels = [c.weight for c in self.net.convolutions()]
         # PyTorch's Muon takes matrices only: these share the kernels' memory
         self.matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in self.kernels]
