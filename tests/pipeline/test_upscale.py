@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -185,6 +186,37 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path: Path, settings: Settings, m
     for one, other in zip(pictures(out), pictures(whole), strict=True):
         np.testing.assert_array_equal(one, other)
     assert leftovers(tmp_path) == []
+
+
+def test_an_interruption_keeps_the_segment_that_is_being_finished(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SEGMENT_FRAMES", 10)
+    finish, slow = engine.SegmentWriter.finish, threading.Event()
+
+    def finish_late(writer: engine.SegmentWriter) -> None:
+        slow.wait(5)
+        finish(writer)
+
+    monkeypatch.setattr(engine.SegmentWriter, "finish", finish_late)
+    source, out = make_clip(tmp_path / "in.mp4", 15), tmp_path / "out.mp4"
+
+    def stop(done: int, _total: int | None) -> None:
+        if done == 12:
+            slow.set()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upscale(source, out, settings(), progress=stop)
+    result = upscale(source, out, settings())
+    assert (result.frames, result.frames_resumed) == (15, 10)
+    assert times(out) == times(source)
+
+
+def test_large_pictures_do_not_pile_up() -> None:
+    assert engine._waiting((1280, 720)) == engine.AHEAD
+    assert engine._waiting((7680, 4320)) == 2
+    assert engine._waiting((15360, 8640)) == 1
 
 
 def test_other_settings_begin_anew(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from time import monotonic
 import torch
 
 from mediaml.decode.opening import open_container
+from mediaml.engine.heap import keep_freed_memory
 from mediaml.engine.runner import limit_threads
 from mediaml.engine.upscale.encoder import SegmentWriter
 from mediaml.engine.upscale.frames import SourcePicture, SourcePictures
@@ -27,6 +28,7 @@ from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.models import Where, load_model
 
 SEGMENT_FRAMES = 250
+AHEAD, AHEAD_BYTES = 6, 128 << 20  # pictures that may wait for the encoder, whose pace is uneven
 Progress = Callable[[int, int | None], None]  # frames done, frames in all
 
 
@@ -85,6 +87,7 @@ def upscale(
 
 def load_enlarger(settings: UpscaleSettings) -> Enlarger:
     """The model of the settings, ready to run in as many threads as they name."""
+    keep_freed_memory()
     limit_threads(1)  # one frame a thread: the threads of one convolution would only wait for each other
     where = Where(torch.device(settings.device), settings.tile, settings.threads, bool(settings.ensemble))
     return load_model(settings.model, settings.scale, where)
@@ -103,6 +106,7 @@ class _Work:
         self.pictures = SourcePictures(plan, enlarger, SEGMENT_FRAMES)
         self._colour: Colour | None = None
         self._base = Fraction(0)
+        self._ending: tuple[SegmentWriter, Future[None]] | None = None
 
     def described(self) -> tuple[Colour, Fraction]:
         """The colour of the source and the time base of its stream."""
@@ -113,36 +117,50 @@ class _Work:
     def run(self) -> None:
         """Encodes segment after segment; a segment that ends early (an error, an interruption) leaves nothing."""
         writer: SegmentWriter | None = None
-        try:
-            for picture, planes in self._enlarged():
-                self._colour = picture.colour if self._colour is None else self._colour
-                if writer is None:
-                    path = self._state.segment(len(self._state.segments))
-                    writer = SegmentWriter(self._plan, self._colour, self._time_base(), path)
-                writer.add(planes, picture.pts, picture.duration)
-                self._progress(picture.index + 1, self._plan.frames)
-                if writer.frames == SEGMENT_FRAMES:
-                    writer = self._finished(writer)
-            if writer is not None:
-                writer = self._finished(writer)
-        finally:
-            if writer is not None:
-                writer.abandon()
+        with ThreadPoolExecutor(1, "finish") as pool:
+            try:
+                for picture, planes in self._enlarged():
+                    self._colour = picture.colour if self._colour is None else self._colour
+                    if writer is None:
+                        writer = SegmentWriter(self._plan, self._colour, self._time_base(), self._next_segment())
+                    writer.add(planes, picture.pts, picture.duration)
+                    self._progress(picture.index + 1, self._plan.frames)
+                    if writer.frames == SEGMENT_FRAMES:
+                        writer = self._hand_over(writer, pool)
+                if writer is not None:
+                    writer = self._hand_over(writer, pool)
+            finally:
+                if writer is not None:
+                    writer.abandon()
+                self._settle()
 
-    def _finished(self, writer: SegmentWriter) -> None:
-        writer.finish()
+    def _next_segment(self) -> Path:
+        return self._state.segment(len(self._state.segments) + (self._ending is not None))
+
+    def _hand_over(self, writer: SegmentWriter, pool: ThreadPoolExecutor) -> None:
+        """The pictures that the encoder still holds are encoded beside the next segment's first ones."""
+        self._settle()
+        self._ending = writer, pool.submit(writer.finish)
+
+    def _settle(self) -> None:
+        """Waits until the segment that was handed over is whole, and notes it."""
+        if self._ending is None:
+            return
+        (writer, finished), self._ending = self._ending, None
+        finished.result()
         self._state.add(writer.frames, writer.last_pts)
 
     def _enlarged(self) -> Iterator[tuple[SourcePicture, Planes]]:
-        """Pictures in order, each computed by one of the threads; two more than threads are in hand."""
+        """Pictures in order, each computed by one of the threads; some more than threads are in hand."""
         workers = self._plan.settings.threads
+        most = workers + _waiting(self._plan.size)
         last = self._state.segments[-1].last_pts if self._state.segments else None
         ahead = _Ahead(self.pictures.read(self._state.frames, last), workers)
         pending: deque[tuple[SourcePicture, Future[Planes]]] = deque()
         with ThreadPoolExecutor(workers, "enlarge") as pool, ahead:
             for picture in ahead:
                 pending.append((picture, pool.submit(self._enlarge, picture)))
-                while len(pending) > workers + 1 or (pending and pending[0][1].done()):
+                while len(pending) > most or (pending and pending[0][1].done()):
                     done, planes = pending.popleft()
                     yield done, planes.result()
             for done, planes in pending:
@@ -159,6 +177,11 @@ class _Work:
                 stream = next(s for s in container.streams if s.index == self._plan.video.index)
                 self._base = Fraction(stream.time_base or Fraction(1, 90000))
         return self._base
+
+
+def _waiting(size: tuple[int, int]) -> int:
+    """How many pictures of (w, h) wait for the encoder: `AHEAD`, fewer where they take more than `AHEAD_BYTES`."""
+    return max(1, min(AHEAD, AHEAD_BYTES // (size[0] * size[1] * 3 // 2)))
 
 
 class _Ahead:
