@@ -81,6 +81,14 @@ def test_dropout_is_found_to_the_millisecond(milliseconds: int) -> None:
     assert "all channels" in rows[Table.SPANS]["message"][0] and rows[Table.FILES]["dropout_spans"] == [1]
 
 
+def test_a_gap_of_two_milliseconds_is_found_where_that_is_asked() -> None:
+    samples = noise(4.0)
+    samples[:, 2 * RATE : 2 * RATE + RATE // 500] = 0
+    (kind, start, end), *more = spans(analyzed(Dropouts(minimum_ms=2), samples))
+    assert (kind, more) == ("dropout", [])
+    assert (start, end) == (pytest.approx(2.0, abs=0.001), pytest.approx(2.002, abs=0.001))
+
+
 def test_a_fade_is_no_dropout() -> None:
     samples = noise(3.0)
     bend = np.abs(np.arange(samples.shape[1]) - 1.5 * RATE) / (0.05 * RATE)

@@ -121,8 +121,7 @@ class Dropouts(RunAnalyzer):
             return 0.0
         if power[start - _EDGE : start].max() < gradual * before or power[stop : stop + _EDGE].max() < gradual * after:
             return 0.0
-        inside = power[start + 1 : stop - 1].mean()  # the frames at the edges hold some of the sound
-        return 10 * log10(side / max(float(inside), _FLOOR))
+        return 10 * log10(side / max(_inside(power, start, stop), _FLOOR))
 
     def end_run(self) -> None:
         for start, stop, channels, depth in _united(self._gaps):
@@ -142,7 +141,12 @@ class Dropouts(RunAnalyzer):
 def _stops(steps: np.ndarray, start: int, stop: int) -> bool:
     """Whether the waveform stands still in the gap; where a slow wave crosses zero it moves as fast as around."""
     side = min(steps[start - _AROUND : start].mean(), steps[stop : stop + _AROUND].mean())
-    return bool(side >= 10 ** (_STOPS_DB / 10) * steps[start + 1 : stop - 1].mean())
+    return bool(side >= 10 ** (_STOPS_DB / 10) * _inside(steps, start, stop))
+
+
+def _inside(values: np.ndarray, start: int, stop: int) -> float:
+    """The mean over the gap without the frames at its edges, which hold some of the sound; of two frames, over both."""
+    return float((values[start + 1 : stop - 1] if stop - start > 2 else values[start:stop]).mean())
 
 
 def _united(gaps: Mapping[tuple[int, int, int], float]) -> list[tuple[int, int, list[int], float]]:
