@@ -24,6 +24,7 @@ from torch.nn.functional import conv2d
 from benchmarks.imdn_oracle import load_imdn
 from mediaml.engine.upscale.plan import UpscaleSettings
 from mediaml.engine.upscale.video import load_enlarger, upscale
+from mediaml.frames import Planes as NativePlanes
 from mediaml.metrics.vmaf import vmaf, vmaf_model
 from mediaml.nets.mediaml_sr import lanczos_x2
 from mediaml.ops.resize import imresize
@@ -151,9 +152,10 @@ def _enlarged(
     track = StrengthTrack(enlarger)
     made: dict[str, list[Tensor]] = {m: [] for m in methods}
     for i, frame in enumerate(seen):
-        luma = torch.from_numpy(frame.planes[0])[None, None].float() / 255
+        codes = torch.from_numpy(frame.planes[0])[None, None]
+        luma = codes.float() / 255
         exported = exported_strength("h264", frame.qp) if codec == "x264" and frame.qp is not None else None
-        strength = torch.tensor([track.next(luma, exported)])
+        strength = torch.tensor([track.next(NativePlanes(codes, None, None, 8), exported)])
         for name, apply in methods.items():
             if name != "IMDN" or (i < IMDN_FRAMES and imdn_too):
                 made[name].append((apply(luma, strength) * 255).round().clamp(0, 255).to(torch.uint8))
@@ -178,7 +180,7 @@ def _flicker(reference: Tensor, made: dict[str, Tensor]) -> list[tuple[float, fl
 
 def network_speed(enlarger: LumaEnlarger) -> None:
     """The network alone on 640x360, beside the rate that one plain 3x3 convolution of its width reaches here."""
-    net, luma, strength = enlarger._net, torch.rand(1, 1, 360, 640), torch.tensor([0.5])
+    net, luma, strength = enlarger.net, torch.rand(1, 1, 360, 640), torch.tensor([0.5])
     dtype = net.compute_dtype
     x = torch.randn(1, net.channels, 180, 320).to(dtype, memory_format=torch.channels_last)
     kernel = torch.randn(net.channels, net.channels, 3, 3).to(dtype)

@@ -30,8 +30,13 @@ def upscale(
             help="mediaml_sr_x2, realesr-animevideov3, realesrgan-x4plus, realesrgan-x4plus-anime, or a checkpoint's path."
         ),
     ] = "mediaml_sr_x2",
-    codec: Annotated[str, typer.Option(help="libx264, libx265, libsvtav1, libvpx-vp9, ffv1, ...")] = "libx264",
-    crf: Annotated[float | None, typer.Option(help="Quality of the encode; default: by codec.")] = None,
+    codec: Annotated[
+        str,
+        typer.Option(
+            help="libx264, libx265, libsvtav1, libvpx-vp9, ffv1; on a GPU with an encoder h264_nvenc, hevc_nvenc, av1_nvenc."
+        ),
+    ] = "libx264",
+    crf: Annotated[float | None, typer.Option(help="Quality of the encode (NVENC's cq); default: by codec.")] = None,
     preset: Annotated[str | None, typer.Option(help="The encoder's preset.")] = None,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make whole pictures of fields first.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -114,6 +119,8 @@ def _video(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> N
         rate = f"{result.frames_per_second:.1f} frames/s"
         frames = f"{result.frames} frame{'' if result.frames == 1 else 's'}"
         output_console().print(f"{result.out}: {frames}{resumed}, {rate}", markup=False, soft_wrap=True)
+        if settings.device.startswith("cuda"):
+            output_console().print(f"decoded by {result.decoder}", markup=False, soft_wrap=True)
 
 
 def _photos(source: Path, out: Path, settings: UpscaleSettings, quiet: bool) -> None:

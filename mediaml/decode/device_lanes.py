@@ -74,5 +74,16 @@ class DeviceBatch(Batch):
         return None, {view: whole.view(view)}
 
     def aligned(self, samples: Tensor) -> Tensor:
-        """Without the unused low bits of the P formats."""
-        return samples.to(torch.int32).bitwise_right_shift(self._shift).to(torch.uint16) if self._shift else samples
+        return _aligned(samples, self._shift)
+
+
+def owned_planes(frame: av.VideoFrame) -> Planes:
+    """One hardware frame's planes (N = 1), copied from the decoder's surface. Raises InvalidValue: another pixel format."""
+    planes, depth, shift = plane_tensors(frame)
+    y, u, v = (_aligned(p, shift).clone(memory_format=torch.contiguous_format)[None, None] for p in planes)
+    return Planes(y, u, v, depth)
+
+
+def _aligned(samples: Tensor, shift: int) -> Tensor:
+    """Without the `shift` unused low bits of the P formats."""
+    return samples.to(torch.int32).bitwise_right_shift(shift).to(torch.uint16) if shift else samples

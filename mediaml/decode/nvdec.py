@@ -49,7 +49,12 @@ def why_software(path: str | PathLike[str], media: MediaInfo, plan: Plan, device
         return f"the plan is {plan.mode}, which decodes few pictures"
     if any(need.bitstream for need in plan.video_needs):
         return "an analyzer reads coding facts, which only software decoders give"
-    return why_not(main) or _refused(path, main, device)
+    return why_refused(path, main, device)
+
+
+def why_refused(path: str | PathLike[str], stream: VideoStream, device: torch.device) -> str | None:
+    """Why `device` does not decode `stream`, tried on the file itself once for each kind of stream; None where it does."""
+    return why_not(stream) or _refused(path, stream, device)
 
 
 def why_not(stream: VideoStream) -> str | None:

@@ -115,8 +115,7 @@ def _cells(luma: Tensor) -> Tensor:
     height, width = luma.shape[2:]
     ring = 2 * CELL
     padded = F.pad(luma, (ring, ring + width % CELL, ring, ring + height % CELL), mode="replicate")
-    cells = F.pixel_unshuffle(padded, CELL)
-    return cells.contiguous(memory_format=torch.channels_last) if luma.device.type == "cpu" else cells
+    return F.pixel_unshuffle(padded, CELL).contiguous(memory_format=torch.channels_last)
 
 
 def _picture(out: Tensor, shape: torch.Size) -> Tensor:

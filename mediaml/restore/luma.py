@@ -14,7 +14,8 @@ from mediaml.ops.colour import rgb_to_yuv
 from mediaml.restore.chroma import enlarged_chroma
 from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.ensemble import over_orientations
-from mediaml.restore.tiling import tile_side, tiled
+from mediaml.restore.replay import Replayed
+from mediaml.restore.tiling import TileSide, tiled
 
 _SRGB = Colour("bt709", "limited", "iec61966-2-1", "bt709")
 
@@ -40,13 +41,16 @@ class LumaEnlarger(Enlarger):
         ensemble: bool = False,
     ) -> None:
         self.name, self.scale, self.device = name, 2**passes, device or torch.device("cpu")
-        self._net = net.eval().requires_grad_(False).to(self.device)
+        self.net = net.eval().requires_grad_(False).to(self.device)
         if self.device.type == "cuda":
-            self._net.compute_dtype = torch.float16
+            self.net.compute_dtype = torch.float16
         elif bfloat16_is_fast(self.device):
-            self._net.compute_dtype = torch.bfloat16
+            self.net.compute_dtype = torch.bfloat16
         self._estimator = estimator.eval().requires_grad_(False).to(self.device)
-        self._passes, self._tile, self._workers, self._ensemble = passes, tile, workers, ensemble
+        self._passes, self._ensemble = passes, ensemble
+        self._apply = Replayed(self.net) if self.device.type == "cuda" and not ensemble else self.net
+        frame_bytes = 3 * net.channels / 4 * self.net.compute_dtype.itemsize + 24 * torch.float32.itemsize
+        self._side = TileSide(frame_bytes, self.device, workers, tile)
 
     def planes(self, planes: Planes, colour: Colour, siting: str, strength: Tensor) -> Planes:
         subsampling = _subsampling(planes)
@@ -81,10 +85,9 @@ class LumaEnlarger(Enlarger):
     def luma(self, luma: Tensor, strength: Tensor) -> Tensor:
         """(N, 1, H, W) codes of limited range over 255, (N,) -> (N, 1, 2H, 2W) float32, not clamped; one pass."""
         luma, strength = luma.to(self.device, torch.float32), strength.to(self.device, torch.float32)
-        frame_bytes = 3 * self._net.channels / 4 * self._net.compute_dtype.itemsize + 24 * luma.itemsize
-        tile = self._tile or tile_side(frame_bytes, len(luma), self.device, self._workers)
+        side = self._side.of(len(luma))
         with torch.no_grad():
-            whole = partial(tiled, lambda x: self._net(x, strength), scale=2, tile=tile, overlap=self._net.reach)
+            whole = partial(tiled, lambda x: self._apply(x, strength), scale=2, tile=side, overlap=self.net.reach)
             return over_orientations(whole, luma) if self._ensemble else whole(luma)
 
     def _chroma(

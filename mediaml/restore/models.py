@@ -122,7 +122,7 @@ def _rgb(
 ) -> RgbEnlarger:
     return RgbEnlarger(
         name, net, native=native, scale=scale, reach=reach, bytes_per_pixel=bytes_per_pixel,
-        device=where.device, tile=where.tile, workers=where.workers, ensemble=where.ensemble,
+        device=where.device, tile=where.tile, workers=where.workers, ensemble=where.ensemble, convolutional=True,
     )  # fmt: skip
 
 

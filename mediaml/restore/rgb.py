@@ -15,7 +15,8 @@ from mediaml.ops.colour import rgb_to_yuv, yuv_to_rgb
 from mediaml.ops.resize import imresize
 from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.ensemble import over_orientations
-from mediaml.restore.tiling import tile_side, tiled
+from mediaml.restore.replay import Replayed
+from mediaml.restore.tiling import TileSide, tiled
 
 
 class RgbEnlarger(Enlarger):
@@ -23,7 +24,8 @@ class RgbEnlarger(Enlarger):
 
     Where `scale` is smaller than the network's own, its result is shrunk by antialiased bicubic. `reach` is how far a pixel's
     influence goes (the overlap of tiles); `bytes_per_pixel` what one input pixel costs in memory; `ensemble` the mean over
-    eight orientations.
+    eight orientations. `convolutional` says that the network is nothing but convolutions and pointwise functions: on a GPU
+    it then runs with channels last, and its kernels are recorded and replayed.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class RgbEnlarger(Enlarger):
         tile: int | None = None,
         workers: int = 1,
         ensemble: bool = False,
+        convolutional: bool = False,
     ) -> None:
         if scale > native or native % scale:
             raise InvalidValue(f"{name} enlarges x{native}; --scale {scale} cannot be made from it: ask for a divisor")
@@ -47,8 +50,12 @@ class RgbEnlarger(Enlarger):
         self._net = net.eval().requires_grad_(False).to(self.device)
         if self._half:
             self._net = self._net.half()
-        self._native, self._reach, self._bytes = native, reach, bytes_per_pixel
-        self._tile, self._workers, self._ensemble = tile, workers, ensemble
+        self._apply: Callable[[Tensor], Tensor] = self._net
+        if convolutional and self.device.type == "cuda":
+            self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._apply = self._net if ensemble else Replayed(self._net)
+        self._native, self._reach, self._ensemble = native, reach, ensemble
+        self._side = TileSide(bytes_per_pixel / (2 if self._half else 1), self.device, workers, tile)
 
     def planes(self, planes: Planes, colour: Colour, siting: str, strength: Tensor) -> Planes:
         del siting  # chroma is made anew from R'G'B', at centred positions of full size, then averaged
@@ -64,10 +71,8 @@ class RgbEnlarger(Enlarger):
     def rgb(self, frames: Tensor, strength: Tensor) -> Tensor:
         del strength
         x = frames.to(self.device, torch.float16 if self._half else torch.float32)
-        per_pixel = self._bytes / (2 if self._half else 1)
-        tile = self._tile or tile_side(per_pixel, len(x), self.device, self._workers)
         with torch.no_grad():
-            whole = partial(tiled, self._net, scale=self._native, tile=tile, overlap=self._reach)
+            whole = partial(tiled, self._apply, scale=self._native, tile=self._side.of(len(x)), overlap=self._reach)
             shown = (over_orientations(whole, x) if self._ensemble else whole(x)).float().clamp_(0, 1)
             if self._native != self.scale:
                 shown = imresize(shown, scale=self.scale / self._native).clamp_(0, 1)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mediaml.frames import Planes
 from mediaml.restore.enlarger import Enlarger
 
 _CROP = (384, 640)  # rows and columns that the estimator looks at
@@ -28,6 +29,11 @@ def exported_strength(codec: str, qp: float) -> float | None:
         return 0.0
     span = _SPAN.get(codec)
     return None if span is None or math.isnan(qp) else min(1.0, max(0.0, qp / span))
+
+
+def tells_strength(codec: str) -> bool:
+    """Whether software decoders tell the quantizers of `codec`, or it loses nothing."""
+    return codec in _LOSSLESS or codec in _SPAN
 
 
 def jpeg_strength(luma_table: Sequence[int]) -> float:
@@ -67,8 +73,8 @@ class StrengthTrack:
         self._mean: float | None = None
         self._since = 0
 
-    def next(self, luma: Tensor, exported: float | None) -> float:
-        """The strength of the next picture, (1, 1, H, W) luma in [0, 1]; 0 where the enlarger does not use it."""
+    def next(self, planes: Planes, exported: float | None) -> float:
+        """The strength of the next picture (N = 1); 0 where the enlarger does not use it."""
         if not self._enlarger.uses_strength:
             return 0.0
         found = exported
@@ -78,7 +84,8 @@ class StrengthTrack:
                 return self._mean
             self._since = 1
             with torch.no_grad():
-                found = float(self._enlarger.estimate(_middle(luma))[0])
+                luma = _middle(planes.y).to(torch.float32) / ((1 << planes.bit_depth) - 1)
+                found = float(self._enlarger.estimate(luma)[0])
         self._mean = self._steady.next(found)
         return self._mean
 

@@ -51,6 +51,27 @@ def tile_side(bytes_per_pixel: float, frames: int, device: torch.device, workers
     return max(_SMALLEST, side // _STEP * _STEP)
 
 
+class TileSide:
+    """The side of tiles for batches: `given`, or by free memory.
+
+    On a GPU it is decided once for each number of frames: what the first run keeps (recorded kernels, cached memory) would
+    otherwise shrink the tiles of the next one.
+    """
+
+    def __init__(self, bytes_per_pixel: float, device: torch.device, workers: int, given: int | None) -> None:
+        self._bytes, self._device, self._workers, self._given = bytes_per_pixel, device, workers, given
+        self._decided: dict[int, int] = {}
+
+    def of(self, frames: int) -> int:
+        """Input pixels."""
+        if self._given:
+            return self._given
+        side = self._decided.get(frames) or tile_side(self._bytes, frames, self._device, self._workers)
+        if self._device.type == "cuda":
+            self._decided[frames] = side
+        return side
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that can be had now: the GPU's free memory, or what Linux says is available."""
     if device.type == "cuda":

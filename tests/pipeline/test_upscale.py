@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import mediaml.engine.upscale.video as engine
 from mediaml.cli import _register, app
+from mediaml.engine.upscale.enlarging import AHEAD, waiting
 from mediaml.engine.upscale.evaluate import evaluate
 from mediaml.engine.upscale.photos import upscale_photos
 from mediaml.engine.upscale.plan import UpscaleSettings
@@ -214,9 +215,9 @@ def test_an_interruption_keeps_the_segment_that_is_being_finished(
 
 
 def test_large_pictures_do_not_pile_up() -> None:
-    assert engine._waiting((1280, 720)) == engine.AHEAD
-    assert engine._waiting((7680, 4320)) == 2
-    assert engine._waiting((15360, 8640)) == 1
+    assert waiting((1280, 720)) == AHEAD
+    assert waiting((7680, 4320)) == 2
+    assert waiting((15360, 8640)) == 1
 
 
 def test_other_settings_begin_anew(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

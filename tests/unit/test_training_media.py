@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mediaml.errors import InvalidValue, WeightsCorrupt
+from mediaml.frames import Planes
 from mediaml.nets.mediaml_sr import MediamlSr, StrengthEstimator, lanczos_x2
 from mediaml.restore.luma import LumaEnlarger
 from mediaml.restore.models import Where, load_model
@@ -123,8 +124,8 @@ def test_a_few_seconds_of_training_beat_lanczos_on_what_was_seen(tmp_path: Path)
     save(net, tmp_path / "both.safetensors", StrengthEstimator())
     found = load_model(tmp_path / "both.safetensors", 2, Where(torch.device("cpu")))
     assert isinstance(found, LumaEnlarger)
-    found._net.compute_dtype = torch.float32
-    torch.testing.assert_close(found._net(low[:1], torch.zeros(1)), net(low[:1], torch.zeros(1)))
+    found.net.compute_dtype = torch.float32
+    torch.testing.assert_close(found.net(low[:1], torch.zeros(1)), net(low[:1], torch.zeros(1)))
 
 
 def test_an_untrained_net_scores_as_lanczos(tmp_path: Path) -> None:
@@ -142,9 +143,9 @@ def test_strength_is_exported_or_estimated_and_steady() -> None:
     assert exported_strength("h264", float("nan")) is None
     estimator = StrengthEstimator()
     track = StrengthTrack(LumaEnlarger("x", MediamlSr(channels=4, depth=1), estimator))
-    luma = torch.rand(1, 1, 64, 64)
-    values = [track.next(luma, s) for s in (0.4, 0.8) * 8]
+    grey = Planes(torch.randint(256, (1, 1, 64, 64), dtype=torch.uint8), None, None, 8)
+    values = [track.next(grey, s) for s in (0.4, 0.8) * 8]
     np.testing.assert_allclose(values[:4], [0.4, 0.6, 1.6 / 3, 0.6])
     assert max(values[8:]) - min(values[8:]) < 0.07
     track.restart()
-    assert track.next(luma, None) == pytest.approx(float(estimator(luma)[0]), abs=1e-6)
+    assert track.next(grey, None) == pytest.approx(float(estimator(grey.y / 255)[0]), abs=1e-6)

@@ -23,7 +23,7 @@ from av.video.plane import VideoPlane
 from torch import Tensor
 
 from mediaml.decode.colour_names import MATRIX, PRIMARIES, TRANSFER
-from mediaml.engine.upscale.plan import UpscalePlan, container_format
+from mediaml.engine.upscale.plan import UpscalePlan, container_format, is_nvenc
 from mediaml.errors import OutputUnwritable
 from mediaml.frames import Colour, Planes
 from mediaml.media import HdrInfo
@@ -44,7 +44,7 @@ class CodedPacket(NamedTuple):
 def configure(context: VideoCodecContext, plan: UpscalePlan, colour: Colour, base: Fraction) -> None:
     """Sets an encoder up for the plan: the encoders of all segments, and the one that only tells the muxer its headers."""
     context.width, context.height = plan.size
-    context.pix_fmt = plan.pixel_format
+    context.pix_fmt = plan.encoder_format
     context.time_base = base
     context.framerate = Fraction(plan.video.frame_rate or 25).limit_denominator(60000)
     context.sample_aspect_ratio = plan.sample_aspect_ratio
@@ -59,14 +59,19 @@ def configure(context: VideoCodecContext, plan: UpscalePlan, colour: Colour, bas
 
 
 def encoder_threads(plan: UpscalePlan) -> int:
-    """The network has the cores; the encoder gets one thread, and one more for every four of the network's."""
-    return 1 + plan.settings.threads // 4
+    """The network has the cores; the encoder gets one thread, and one more for every four of the network's.
+
+    Where a GPU has the network, the cores are the encoder's.
+    """
+    return plan.settings.cores if plan.settings.device.startswith("cuda") else 1 + plan.settings.threads // 4
 
 
 def encoder_options(plan: UpscalePlan) -> dict[str, str]:
     """The encoder's own options."""
     codec, settings = plan.settings.codec, plan.settings
     options: dict[str, str] = {}
+    if is_nvenc(plan.settings.codec):
+        return {"rc": "vbr", "cq": f"{plan.crf:g}", "b": "0", "tune": "hq", "preset": settings.preset or "p5"}
     if plan.crf is not None:
         options["crf"] = f"{plan.crf:g}"
     if settings.preset is not None:
@@ -183,9 +188,14 @@ def keeping_priority() -> Iterator[None]:
 
 def _refused(plan: UpscalePlan, error: Exception) -> OutputUnwritable:
     width, height = plan.size
+    advice = "check --crf and --preset, or take another --codec"
+    if is_nvenc(plan.settings.codec):
+        advice = (
+            "it needs an NVIDIA GPU that has an encoder (A100, H100 and H200 have none); or take libx264 or libx265"
+        )
     return OutputUnwritable(
         f"{plan.settings.codec} cannot encode {width}x{height} {plan.pixel_format} with {encoder_options(plan)}: {error}; "
-        "check --crf and --preset, or take another --codec"
+        f"{advice}"
     )
 
 

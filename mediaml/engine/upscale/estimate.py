@@ -8,9 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from time import monotonic
 
-import torch
-
 from mediaml.engine.upscale.encoder import SegmentWriter
+from mediaml.engine.upscale.enlarging import enlarge
 from mediaml.engine.upscale.frames import SourcePictures
 from mediaml.engine.upscale.join import check_copies
 from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
@@ -62,9 +61,7 @@ def estimate(source: Path, out: Path, settings: UpscaleSettings) -> Estimate:
             if picture.index == _PICTURES:
                 break
             begun = monotonic()
-            with torch.no_grad():
-                strength = torch.tensor([picture.strength])
-                planes = enlarger.planes(picture.planes, picture.colour, plan.siting, strength).to("cpu")
+            ((_, planes),) = enlarge([picture], enlarger, plan.siting)
             enlarged = monotonic()
             writer = writer or SegmentWriter(plan, picture.colour, Fraction(1, 90000), Path(folder) / "segment")
             writer.add(planes, 3600 * picture.index, 3600)

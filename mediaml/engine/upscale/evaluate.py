@@ -62,7 +62,7 @@ def evaluate(
     made: dict[str, list[Tensor]] = {"bicubic": [], "Lanczos": [], enlarger.name: []}
     shown: dict[str, Planes] = {}
     colour, depth = Colour(), 8
-    for picture in SourcePictures(plan, enlarger, frames).read():
+    for picture in SourcePictures(plan, enlarger, frames, on_host=True).read():
         if picture.index == frames:
             break
         original, low = _pair(picture, settings.scale)

@@ -16,13 +16,16 @@ from av.video.stream import VideoStream as AvVideoStream
 from torch import Tensor
 
 from mediaml.decode.coded import coded_facts, export_coding
+from mediaml.decode.colour import Source
+from mediaml.decode.device_lanes import DevicePictures, owned_planes
 from mediaml.decode.lanes import Pictures
+from mediaml.decode.nvdec import accelerator, why_refused
 from mediaml.decode.opening import open_container
 from mediaml.engine.upscale.plan import UpscalePlan, interlaced
 from mediaml.errors import NothingDecoded
 from mediaml.frames import Colour, Planes
 from mediaml.restore.enlarger import Enlarger
-from mediaml.restore.strength import StrengthTrack, exported_strength
+from mediaml.restore.strength import StrengthTrack, exported_strength, tells_strength
 from mediaml.spec import View
 
 Timed = tuple[av.VideoFrame, int, int]  # frame, pts, duration in ticks
@@ -41,22 +44,33 @@ class SourcePicture:
 
 
 class SourcePictures:
-    """The pictures of the plan's stream in display order; packets that do not decode are counted in `faults`."""
+    """The pictures of the plan's stream in display order; packets that do not decode are counted in `faults`.
 
-    def __init__(self, plan: UpscalePlan, enlarger: Enlarger, segment_frames: int) -> None:
-        self._plan = plan
+    On a GPU they are decoded by NVDEC and stay there, unless `why_software` says why not, or `on_host` asks for them here.
+    """
+
+    def __init__(self, plan: UpscalePlan, enlarger: Enlarger, segment_frames: int, *, on_host: bool = False) -> None:
+        self._plan, self._device = plan, enlarger.device
         self._track = StrengthTrack(enlarger)
         self._segment_frames = segment_frames
+        self.why_software = "pictures are wanted on the host" if on_host else why_software(plan, enlarger)
         self.faults = 0
+
+    @property
+    def decoder(self) -> str:
+        """Who decodes, in words for the user."""
+        return "NVDEC" if self.why_software is None else f"the CPU: {self.why_software}"
 
     def read(self, skip: int = 0, after_pts: int | None = None) -> Iterator[SourcePicture]:
         """From frame number `skip`, the first one after `after_pts`. Raises NothingDecoded, InvalidValue (interlaced)."""
-        pictures = Pictures(self._plan.video)
+        self._pictures: Pictures | DevicePictures = (
+            Pictures(self._plan.video) if self.why_software else DevicePictures(self._plan.video, self._device)
+        )
         index, last = skip, after_pts
         for frame, pts, duration in self._after(after_pts):
             pts = pts if last is None or pts > last else last + 1
             last = pts
-            yield self._picture(frame, pts, duration, index, pictures)
+            yield self._picture(frame, pts, duration, index)
             index += 1
         if index == 0:
             raise NothingDecoded(self._plan.source, "not one frame could be decoded")
@@ -76,10 +90,11 @@ class SourcePictures:
         yield from (timed for timed in frames if timed[1] > after_pts)
 
     def _frames(self, seek_to: int | None) -> Generator[Timed]:
-        with open_container(self._plan.source) as container:
+        hardware = None if self.why_software else accelerator(self._device)
+        with open_container(self._plan.source, hardware) as container:
             stream = next(s for s in container.streams.video if s.index == self._plan.video.index)
-            stream.codec_context.thread_count = 1
-            export_coding(stream.codec_context)
+            if hardware is None:
+                self._prepare(stream)
             base = Fraction(stream.time_base or Fraction(1, 90000))
             period = round(1 / (Fraction(stream.average_rate or 25) * base)) or 1
             if seek_to is not None:
@@ -95,6 +110,15 @@ class SourcePictures:
                 expected = pts + duration
                 yield frame, pts, duration
 
+    def _prepare(self, stream: AvVideoStream) -> None:
+        """One thread, for the network has the cores; all of them where a GPU has the network."""
+        if self._device.type == "cpu":
+            stream.codec_context.thread_count = 1
+        else:
+            stream.codec_context.thread_count = self._plan.settings.cores
+            stream.codec_context.thread_type = "AUTO"
+        export_coding(stream.codec_context)
+
     def _decoded(self, container: InputContainer, stream: AvVideoStream) -> Iterator[av.VideoFrame]:
         for packet in container.demux(stream):
             try:
@@ -104,17 +128,20 @@ class SourcePictures:
             except FFmpegError:
                 self.faults += 1
 
-    def _picture(self, frame: av.VideoFrame, pts: int, duration: int, index: int, pictures: Pictures) -> SourcePicture:
-        source = pictures.source(frame)
-        arrays, depth = pictures.make(View("planes"), frame, source)
-        tensors = [torch.from_numpy(np.array(a, copy=True))[None, None] for a in arrays]
-        y, u, v = tensors if len(tensors) == 3 else (tensors[0], None, None)
+    def _picture(self, frame: av.VideoFrame, pts: int, duration: int, index: int) -> SourcePicture:
+        source = self._pictures.source(frame)
+        planes = owned_planes(frame) if isinstance(self._pictures, DevicePictures) else self._host_planes(frame, source)
         if index % self._segment_frames == 0:
             self._track.restart()
         exported = exported_strength(self._plan.video.codec, coded_facts(frame).qp)
-        luma = y.to(torch.float32) / ((1 << depth) - 1)
-        strength = self._track.next(luma, exported)
-        return SourcePicture(index, pts, duration, self._upright(Planes(y, u, v, depth)), source.colour, strength)
+        strength = self._track.next(planes, exported)
+        return SourcePicture(index, pts, duration, self._upright(planes), source.colour, strength)
+
+    def _host_planes(self, frame: av.VideoFrame, source: Source) -> Planes:
+        arrays, depth = self._pictures.make(View("planes"), frame, source)
+        tensors = [torch.from_numpy(np.array(a, copy=True))[None, None] for a in arrays]
+        y, u, v = tensors if len(tensors) == 3 else (tensors[0], None, None)
+        return Planes(y, u, v, depth)
 
     def _upright(self, planes: Planes) -> Planes:
         video = self._plan.video
@@ -130,6 +157,17 @@ class SourcePictures:
         y = turn(planes.y)
         assert y is not None
         return Planes(y, turn(planes.u), turn(planes.v), planes.bit_depth)
+
+
+def why_software(plan: UpscalePlan, enlarger: Enlarger) -> str | None:
+    """Why the plan's pictures are decoded on the CPU; None where NVDEC decodes them."""
+    if enlarger.device.type != "cuda":
+        return f"the device is {enlarger.device.type}"
+    if plan.settings.deinterlace:
+        return "fields are put together in software"
+    if enlarger.uses_strength and tells_strength(plan.video.codec):
+        return f"{enlarger.name} uses the quantizers of {plan.video.codec}, which NVDEC does not tell"
+    return why_refused(plan.source, plan.video, enlarger.device)
 
 
 def _deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +16,14 @@ from mediaml.decode.probe import probe
 from mediaml.errors import InvalidValue, NoStreams, OutputUnwritable
 from mediaml.media import MediaInfo, VideoStream
 
-_DEFAULT_CRF = {"libx264": 18, "libx265": 20, "libsvtav1": 26, "libvpx-vp9": 26}
-_CRF_RANGE = {"libx264": (0, 51), "libx265": (0, 51), "libsvtav1": (0, 63), "libvpx-vp9": (0, 63)}
+_DEFAULT_CRF = {
+    "libx264": 18, "libx265": 20, "libsvtav1": 26, "libvpx-vp9": 26,
+    "h264_nvenc": 19, "hevc_nvenc": 21, "av1_nvenc": 27,
+}  # fmt: skip
+_CRF_RANGE = {
+    "libx264": (0, 51), "libx265": (0, 51), "libsvtav1": (0, 63), "libvpx-vp9": (0, 63),
+    "h264_nvenc": (1, 51), "hevc_nvenc": (1, 51), "av1_nvenc": (1, 63),
+}  # fmt: skip
 _INTERLACED = ("tt", "bb", "tb", "bt")
 _SUBSAMPLING = {"420": "yuv420p", "422": "yuv422p", "444": "yuv444p", "440": "yuv440p", "411": "yuv411p", "400": "gray"}
 _TURNED = {"420": "420", "444": "444", "400": "400", "422": "440", "440": "422"}
@@ -24,7 +31,7 @@ _TURNED = {"420": "420", "444": "444", "400": "400", "422": "440", "440": "422"}
 
 @dataclass(frozen=True, slots=True)
 class UpscaleSettings:
-    """What the user chose. `crf` None: the encoder's default here (libx264 18, libx265 20, libsvtav1 26).
+    """What the user chose. `crf` None: the encoder's default here (libx264 18, libx265 20, libsvtav1 26); NVENC's `cq`.
 
     `ensemble` is the mean over eight orientations; None: for still pictures by our own network, and for nothing else.
     """
@@ -45,8 +52,12 @@ class UpscaleSettings:
         """Threads that run the network, each on its own frame."""
         if self.device.startswith("cuda"):
             return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.workers or cores
+        return self.workers or self.cores
+
+    @property
+    def cores(self) -> int:
+        """Of the CPU, as many as this process may use."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def what_matters(self) -> dict[str, Any]:
         """The settings that change the output: a run is resumed only under equal ones."""
@@ -84,6 +95,11 @@ class UpscalePlan:
         return round(seconds * rate) if seconds and rate else None
 
     @property
+    def encoder_format(self) -> str:
+        """The pixel format that the encoder takes: `pixel_format`, or one that holds the same samples (PyAV converts)."""
+        return _held_as(self.settings.codec, self.pixel_format)
+
+    @property
     def crf(self) -> float | None:
         chosen = self.settings.crf
         return _DEFAULT_CRF.get(self.settings.codec) if chosen is None else chosen
@@ -117,7 +133,7 @@ def plan_upscale(source: Path, out: Path, settings: UpscaleSettings) -> UpscaleP
         pixel_format=_pixel_format(settings.codec, video, turned),
         sample_aspect_ratio=aspect,
         siting=_siting(video, turned),
-        notes=tuple(_notes(media, video)),
+        notes=(*_notes(media, video), *(_nvenc_notes(video, settings.codec) if is_nvenc(settings.codec) else ())),
     )  # fmt: skip
 
 
@@ -127,6 +143,11 @@ def interlaced(source: Path, order: str) -> InvalidValue:
         f"{source} is interlaced (field order {order}): enlarging it would freeze its combs into the picture; "
         "add --deinterlace to make whole pictures of it first"
     )
+
+
+def is_nvenc(codec: str) -> bool:
+    """Whether it is NVIDIA's hardware encoder."""
+    return codec.endswith("_nvenc")
 
 
 def container_format(out: Path) -> av.ContainerFormat:
@@ -179,7 +200,7 @@ def _pixel_format(codec: str, video: VideoStream, turned: bool) -> str:
     depth = video.bit_depth or 8
     wanted = name if depth == 8 else f"{name}{depth}le"
     formats = [f.name for f in av.Codec(codec, "w").video_formats or ()]
-    if formats and wanted not in formats:
+    if formats and _held_as(codec, wanted) not in formats:
         raise OutputUnwritable(
             f"{codec} does not encode {wanted} (the source's depth and chroma), only {', '.join(formats[:8])}; "
             "take another --codec (libx265 and ffv1 take most)"
@@ -187,10 +208,21 @@ def _pixel_format(codec: str, video: VideoStream, turned: bool) -> str:
     return wanted
 
 
+def _held_as(codec: str, pixel_format: str) -> str:
+    return "p010le" if is_nvenc(codec) and pixel_format == "yuv420p10le" else pixel_format
+
+
 def _siting(video: VideoStream, turned: bool) -> str:
     found = video.chroma_location or "left"
     found = found if found in ("left", "center", "topleft", "top") else "left"
     return {"left": "top", "top": "left"}.get(found, found) if turned else found
+
+
+def _nvenc_notes(video: VideoStream, codec: str) -> Iterator[str]:
+    if video.hdr is not None and (video.hdr.mastering_primaries is not None or video.hdr.max_cll is not None):
+        yield f"mastering display and light levels are left out: {codec} is not given them"
+    if video.chroma_location not in (None, "left"):
+        yield f"that chroma lies {video.chroma_location} is not signalled: {codec} is not told"
 
 
 def _notes(media: MediaInfo, video: VideoStream) -> list[str]:

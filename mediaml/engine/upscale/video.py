@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from queue import Empty, Full, Queue
-from threading import Event, Thread
 from time import monotonic
 
 import torch
@@ -19,22 +16,25 @@ from mediaml.decode.opening import open_container
 from mediaml.engine.heap import keep_freed_memory
 from mediaml.engine.runner import limit_threads
 from mediaml.engine.upscale.encoder import SegmentWriter
-from mediaml.engine.upscale.frames import SourcePicture, SourcePictures
+from mediaml.engine.upscale.enlarging import Enlarged, enlarged
+from mediaml.engine.upscale.frames import SourcePictures
 from mediaml.engine.upscale.join import Segments, check_copies, join
 from mediaml.engine.upscale.plan import UpscalePlan, UpscaleSettings, plan_upscale
 from mediaml.engine.upscale.state import UpscaleState, unwritable
-from mediaml.frames import Colour, Planes
+from mediaml.frames import Colour
 from mediaml.restore.enlarger import Enlarger
 from mediaml.restore.models import Where, load_model
 
 SEGMENT_FRAMES = 250
-AHEAD, AHEAD_BYTES = 6, 128 << 20  # pictures that may wait for the encoder, whose pace is uneven
 Progress = Callable[[int, int | None], None]  # frames done, frames in all
 
 
 @dataclass(frozen=True, slots=True)
 class UpscaleResult:
-    """What an upscale came to. `frames_resumed` of `frames` were done by a run before; `faults` packets did not decode."""
+    """What an upscale came to. `frames_resumed` of `frames` were done by a run before; `faults` packets did not decode.
+
+    `decoder` is "NVDEC", or "the CPU: " and why.
+    """
 
     out: Path
     frames: int
@@ -42,6 +42,7 @@ class UpscaleResult:
     seconds: float
     faults: int
     notes: tuple[str, ...]
+    decoder: str
 
     @property
     def frames_per_second(self) -> float:
@@ -82,7 +83,8 @@ def upscale(
     finally:
         if whole or not state.segments:
             state.remove()
-    return UpscaleResult(plan.out, state.frames, resumed, monotonic() - begun, work.pictures.faults, plan.notes)
+    seconds, pictures = monotonic() - begun, work.pictures
+    return UpscaleResult(plan.out, state.frames, resumed, seconds, pictures.faults, plan.notes, pictures.decoder)
 
 
 def load_enlarger(settings: UpscaleSettings) -> Enlarger:
@@ -150,26 +152,10 @@ class _Work:
         finished.result()
         self._state.add(writer.frames, writer.last_pts)
 
-    def _enlarged(self) -> Iterator[tuple[SourcePicture, Planes]]:
-        """Pictures in order, each computed by one of the threads; some more than threads are in hand."""
-        workers = self._plan.settings.threads
-        most = workers + _waiting(self._plan.size)
+    def _enlarged(self) -> Iterator[Enlarged]:
+        """What is not done yet."""
         last = self._state.segments[-1].last_pts if self._state.segments else None
-        ahead = _Ahead(self.pictures.read(self._state.frames, last), workers)
-        pending: deque[tuple[SourcePicture, Future[Planes]]] = deque()
-        with ThreadPoolExecutor(workers, "enlarge") as pool, ahead:
-            for picture in ahead:
-                pending.append((picture, pool.submit(self._enlarge, picture)))
-                while len(pending) > most or (pending and pending[0][1].done()):
-                    done, planes = pending.popleft()
-                    yield done, planes.result()
-            for done, planes in pending:
-                yield done, planes.result()
-
-    def _enlarge(self, picture: SourcePicture) -> Planes:
-        strength = torch.tensor([picture.strength])
-        with torch.no_grad():
-            return self._enlarger.planes(picture.planes, picture.colour, self._plan.siting, strength).to("cpu")
+        return enlarged(self.pictures.read(self._state.frames, last), self._enlarger, self._plan)
 
     def _time_base(self) -> Fraction:
         if not self._base:
@@ -177,56 +163,3 @@ class _Work:
                 stream = next(s for s in container.streams if s.index == self._plan.video.index)
                 self._base = Fraction(stream.time_base or Fraction(1, 90000))
         return self._base
-
-
-def _waiting(size: tuple[int, int]) -> int:
-    """How many pictures of (w, h) wait for the encoder: `AHEAD`, fewer where they take more than `AHEAD_BYTES`."""
-    return max(1, min(AHEAD, AHEAD_BYTES // (size[0] * size[1] * 3 // 2)))
-
-
-class _Ahead:
-    """Reads an iterator in a thread of its own, a few items ahead; what it raises is raised here."""
-
-    def __init__(self, items: Iterator[SourcePicture], depth: int) -> None:
-        self._items, self._stop = items, Event()
-        self._queue: Queue[SourcePicture | BaseException | None] = Queue(depth)
-        self._thread = Thread(target=self._read, name="decode", daemon=True)
-
-    def __enter__(self) -> _Ahead:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except Empty:
-                continue
-
-    def __iter__(self) -> Iterator[SourcePicture]:
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _read(self) -> None:
-        try:
-            for item in self._items:
-                if not self._put(item):
-                    return
-            self._put(None)
-        except Exception as error:  # handed to the thread that waits for it
-            self._put(error)
-
-    def _put(self, item: SourcePicture | BaseException | None) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
