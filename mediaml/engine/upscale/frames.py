@@ -151,8 +151,9 @@ class SourcePictures:
         def turn(p: Tensor | None) -> Tensor | None:
             if p is None:
                 return None
-            p = p.flip(3) if video.mirrored else p
-            return torch.rot90(p, -(video.rotation_degrees // 90), (2, 3)).contiguous()
+            bits = p.view(torch.int16) if p.dtype == torch.uint16 else p  # unsigned words know few operations
+            bits = bits.flip(3) if video.mirrored else bits
+            return torch.rot90(bits, -(video.rotation_degrees // 90), (2, 3)).contiguous().view(p.dtype)
 
         y = turn(planes.y)
         assert y is not None
