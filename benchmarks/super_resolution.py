@@ -2,8 +2,9 @@
 
     python -m benchmarks.super_resolution ../shared/data [--frames 4] [--model mediaml_sr_x2]
 
-Clean pictures by the usual protocol; inter-coded clips (x264 and SVT-AV1 at CRF 20, 26, 32) of pictures that training leaves
-out and of real clips; flicker of what stands still; speed from file to file. IMDN's weights and Set5 are for measuring only.
+Clean pictures by the usual protocol, and the same as JPEG; inter-coded clips (x264 and SVT-AV1 at CRF 20, 26, 32) of
+pictures that training leaves out and of real clips; flicker of what stands still; speed from file to file. IMDN's
+weights and Set5 are for measuring only.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mediaml.nets.mediaml_sr import lanczos_x2
 from mediaml.ops.resize import imresize
 from mediaml.restore.luma import LumaEnlarger
 from mediaml.restore.strength import StrengthTrack, exported_strength
-from pipelines.sr_training.evaluation import held_out_clips, real_clip, still_psnr
+from pipelines.sr_training.evaluation import held_out_clips, lanczos, real_clip, still_psnr
 from pipelines.sr_training.pairs import downscaled
 from pipelines.training_media.encodes import Codec, Decoded, Planes, as_viewed, encode
 
@@ -42,6 +43,7 @@ REAL = {
     "sample": "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample.mp4",
 }
 ENCODES: list[tuple[Codec, int]] = [(codec, crf) for codec in ("x264", "svt-av1") for crf in (20, 26, 32)]
+JPEG_QUALITIES = (100, 95, 90, 80, 70, 50, 30)
 IMDN_FRAMES, IMDN_CRF = 1, 26  # it is slow
 SKIPPED = 20  # frames of real clips left out at the start
 
@@ -75,6 +77,7 @@ def main() -> None:
         stills(
             methods | {"in 8 orientations": in_eight.luma}, chosen.data / "sr-images/majedelhelou+denoising_datasets"
         )
+        jpegs(enlarger.luma, chosen.data / "sr-images/majedelhelou+denoising_datasets")
         clips(methods, enlarger, chosen.data, chosen.frames)
     network_speed(enlarger)
     speed(settings)
@@ -89,6 +92,18 @@ def stills(methods: dict[str, Method], folder: Path) -> None:
             for m, f in methods.items()
         ]
         print(f"| {name[1:]} |", " | ".join(found), "|", flush=True)
+
+
+def jpegs(ours: Method, folder: Path) -> None:
+    """The same pictures out of JPEG files: the gain over Lanczos, in one pass."""
+    print("\n| JPEG quality | Lanczos, PSNR-Y dB | mediaml_sr_x2 | least gain of the pictures |")
+    for quality in JPEG_QUALITIES:
+        base, made = (
+            [p for name in ("CSet5", "CUrban100") for p in still_psnr(f, folder / name, quality).values()]
+            for f in (lanczos, ours)
+        )
+        least = min(b - a for a, b in zip(base, made, strict=True))
+        print(f"| {quality} | {np.mean(base):.2f} | {np.mean(made):.2f} | {least:+.2f} |", flush=True)
 
 
 def clips(methods: dict[str, Method], enlarger: LumaEnlarger, data: Path, frames: int) -> None:

@@ -39,12 +39,13 @@ def tells_strength(codec: str) -> bool:
 def jpeg_strength(luma_table: Sequence[int]) -> float:
     """The quantization table of a JPEG's luma, 64 steps row by row -> strength in [0, 1].
 
-    Steps of orthonormal transforms compare: H.264's is 0.625 * 2^(QP / 6). The geometric mean over the lowest 3x3 frequencies
-    without DC.
+    From the geometric mean of the steps over the lowest 3x3 frequencies without DC. Steps of orthonormal transforms compare
+    (H.264's is 0.625 * 2^(QP / 6)), but the network, which knows video codecs with filters at their block edges, must be
+    told more of JPEG: the lines were fitted to what gives the least error on 24 training photographs at qualities 25 to 97.
     """
     steps = [max(1, luma_table[8 * row + column]) for row in range(3) for column in range(3) if row or column]
-    mean = math.exp(sum(math.log(step) for step in steps) / len(steps))
-    return min(1.0, max(0.0, 6 * math.log2(mean / 0.625) / 51))
+    octaves = sum(math.log2(step / 0.625) for step in steps) / len(steps)
+    return min(1.0, max(0.0, min(0.25 * octaves - 0.05, 0.15 * octaves + 0.13)))
 
 
 class Steady:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from mediaml.errors import InvalidValue
 from mediaml.nets.mediaml_sr import MediamlSr, lanczos_x2
 from mediaml.ops.resize import imresize
+from mediaml.restore.strength import jpeg_strength
 from pipelines.sr_training.pairs import downscaled, strength_of
 from pipelines.training_media.camera_motion import clip
 from pipelines.training_media.encodes import Codec, Planes, as_viewed, rgb_to_planes
@@ -46,23 +49,38 @@ class CodedScore:
         return self.ours - self.lanczos
 
 
-def still_psnr(upscale: Upscale, folder: Path) -> dict[str, float]:
-    """{file stem: PSNR-Y in dB}: antialiased bicubic down, 8 bits, x2, luma of BT.601, 2 pixels of border left out."""
-    return {path.stem: _still(upscale, path) for path in sorted(folder.glob("*.png"))}
+def still_psnr(upscale: Upscale, folder: Path, jpeg_quality: int | None = None) -> dict[str, float]:
+    """{file stem: PSNR-Y in dB}: antialiased bicubic down, 8 bits, x2, luma of BT.601, 2 pixels of border left out.
+
+    With `jpeg_quality` the small picture is a JPEG (4:2:0) of that quality, and its strength is what its table says.
+    """
+    return {path.stem: _still(upscale, path, jpeg_quality) for path in sorted(folder.glob("*.png"))}
 
 
-def _still(upscale: Upscale, path: Path) -> float:
+def _still(upscale: Upscale, path: Path, jpeg_quality: int | None) -> float:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InvalidValue(f"{path} is not a picture")
     rgb = np.ascontiguousarray(pixels[..., ::-1])
     rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
     high = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].double()
-    low = imresize(high, scale=0.5).round_().clamp_(0, 255)
+    low, strength = imresize(high, scale=0.5).round_().clamp_(0, 255), 0.0
+    if jpeg_quality is not None:
+        low, strength = _jpeg(low, jpeg_quality)
     with torch.inference_mode():
-        shown = upscale(_luma(low).float() / 255, torch.zeros(1)).double().clamp(16 / 255, 235 / 255) * 255
+        shown = upscale(_luma(low).float() / 255, torch.tensor([strength])).double().clamp(16 / 255, 235 / 255) * 255
     error = (shown - _luma(high))[..., BORDER:-BORDER, BORDER:-BORDER]
     return float(10 * torch.log10(255**2 / error.square().mean()))
+
+
+def _jpeg(rgb: Tensor, quality: int) -> tuple[Tensor, float]:
+    """(1, 3, H, W) codes -> the same from a JPEG file, and the strength that its table tells."""
+    file = io.BytesIO()
+    Image.fromarray(rgb[0].permute(1, 2, 0).to(torch.uint8).numpy()).save(file, "JPEG", quality=quality)
+    with Image.open(file) as opened:
+        strength = jpeg_strength(opened.quantization[0])  # type: ignore[attr-defined]
+        decoded = np.array(opened.convert("RGB"))
+    return torch.from_numpy(decoded).permute(2, 0, 1)[None].to(rgb.dtype), strength
 
 
 def _luma(rgb: Tensor) -> Tensor:

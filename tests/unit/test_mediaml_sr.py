@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -219,8 +220,9 @@ def test_the_steady_strength_is_a_mean_of_all_and_then_of_the_last() -> None:
 
 
 def test_the_strength_of_a_jpeg_is_in_its_table() -> None:
-    flat = [5] * 64  # a quantizer step of 5 is H.264's at QP 18
-    assert jpeg_strength(flat) == pytest.approx(18 / 51)
+    flat = [5] * 64  # a quantizer step of 5 is H.264's at QP 18, three octaves above its finest
+    assert jpeg_strength(flat) == pytest.approx(0.58)
+    assert jpeg_strength([1] * 64) == pytest.approx(0.25 * math.log2(1.6) - 0.05)
     assert jpeg_strength([1] * 64) < jpeg_strength(flat) < jpeg_strength([255] * 64) <= 1
     assert jpeg_strength([99, *flat[1:]]) == jpeg_strength(flat)
 
