@@ -6,11 +6,13 @@ large enough for the next batch: the heap then grows with the film, by 600 MB in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+Key = TypeVar("Key", bound=Hashable)
 _LEAST = 1024  # rows of the first piece
 
 
@@ -40,20 +42,20 @@ class GatheredColumn:
         return torch.zeros(0) if self._room is None else self._room[: self._count]
 
 
-class Gathered:
+class Gathered(Generic[Key]):
     """Several columns of equal length; their names are those of the first batch."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, GatheredColumn] = {}
+        self._columns: dict[Key, GatheredColumn] = {}
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values()))) if self._columns else 0
 
-    def add(self, batch: Mapping[str, Tensor]) -> None:
+    def add(self, batch: Mapping[Key, Tensor]) -> None:
         """Appends a batch of N rows."""
         for name, values in batch.items():
             self._columns.setdefault(name, GatheredColumn()).add(values)
 
-    def columns(self) -> dict[str, Tensor]:
+    def columns(self) -> dict[Key, Tensor]:
         """All rows so far."""
         return {name: column.values() for name, column in self._columns.items()}

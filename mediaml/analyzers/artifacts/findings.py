@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from mediaml.analyzers.base import FrameAnalyzer, Rows
 from mediaml.frames import FrameBatch
 from mediaml.ops.flagged_spans import flagged_spans
+from mediaml.ops.gathered import Gathered
 from mediaml.spec import Table
 
 Measures = Mapping[str, NDArray[Any]]  # column name -> (N,)
@@ -68,27 +69,25 @@ class Track:
         return flagged_spans(flags.tolist(), join=gap, minimum=least)
 
 
-@dataclass(slots=True)
 class _Gathering:
-    start: list[NDArray] = field(default_factory=list)
-    duration: list[NDArray] = field(default_factory=list)
-    values: dict[str, list[NDArray]] = field(default_factory=dict)
+    """Times and measures of the frames so far, in a few large pieces (see `ops.gathered`)."""
+
+    def __init__(self) -> None:
+        self._times, self._values = Gathered(), Gathered()
 
     def add(self, batch: FrameBatch, measures: Measures) -> None:
-        self.start.append(batch.pts_seconds.cpu().numpy())
-        self.duration.append(batch.duration_seconds.cpu().numpy())
-        for name, value in measures.items():
-            self.values.setdefault(name, []).append(np.asarray(value, np.float64))
+        self._times.add({"start": batch.pts_seconds.cpu(), "duration": batch.duration_seconds.cpu()})
+        self._values.add({name: torch.as_tensor(np.asarray(v, np.float64)) for name, v in measures.items()})
 
     def track(self, fps: float | None) -> Track:
-        if not self.start:
+        if not len(self._times):
             return Track(np.zeros(0), np.zeros(0), {})
-        start, duration = np.concatenate(self.start), np.concatenate(self.duration)
+        start, duration = (column.numpy() for column in self._times.columns().values())
         end = start + duration
         if fps is not None:  # a sampled frame speaks for the time until the next sample
             following = np.append(start[1:], max(end[-1], start[-1]))
             end = np.maximum(end, np.minimum(following, start + 1.5 / fps))
-        return Track(start, end, {n: np.concatenate(v) for n, v in self.values.items()})
+        return Track(start, end, {name: column.numpy() for name, column in self._values.columns().items()})
 
 
 class Detector(FrameAnalyzer):

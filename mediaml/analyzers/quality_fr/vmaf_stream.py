@@ -15,6 +15,7 @@ from mediaml.errors import InvalidValue
 from mediaml.frames import FrameBatch, Planes
 from mediaml.metrics.vmaf_features import MotionMeter, Plan, motion_steps, normal, spatial, temporal
 from mediaml.metrics.vmaf_model import Feature, VmafModels, read_vmaf_model
+from mediaml.ops.gathered import Gathered, GatheredColumn
 from mediaml.spec import Better, Column, Need, Table, View
 
 GROUPS = ("quality_fr", "vmaf")
@@ -57,41 +58,37 @@ class VmafAnalyzer(FrameAnalyzer):
 
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
         ref, dist = pair_of(batch)
-        self._index.append(batch.frame_index)
-        self._pts.append(batch.pts_seconds)
+        self._keys.add({"frame_index": batch.frame_index, "pts_seconds": batch.pts_seconds})
         if self._plan.fits(*ref.size, (ref.u.shape[2], ref.u.shape[3]) if ref.u is not None else None):
             values = batch.shared(("vmaf_spatial", self._plan), lambda: _spatial(ref, dist, self._plan))
             for step, meter in self._meters.items():
-                self._moved[step].append(meter.push(ref.y, ref.bit_depth))
+                self._moved[step].add(meter.push(ref.y, ref.bit_depth))
         else:
             nothing = torch.full((len(batch),), math.nan, dtype=torch.float64, device=batch.device)
             values = {f: nothing for f in self._wanted if not f.name.startswith("motion")}
             for moved in self._moved.values():
-                moved.append(nothing)
-        self._spatial.append({f: values[k] for f in self._wanted for k in (f, normal(f)) if k in values})
+                moved.add(nothing)
+        self._spatial.add({f: values[k] for f in self._wanted for k in (f, normal(f)) if k in values})
         return {}
 
     def finish(self) -> Rows:
-        index, pts, parts, moved = self._index, self._pts, self._spatial, self._moved
+        keys, values, moved = self._keys.columns(), self._spatial.columns(), self._moved
         self._reset()
-        if not index:
+        if not keys:
             return {}
-        values = {f: torch.cat([p[f] for p in parts]) for f in parts[0]}
-        values |= temporal({step: torch.cat(parts) for step, parts in moved.items()}, self._wanted)
+        values |= temporal({step: column.values() for step, column in moved.items()}, self._wanted)
         columns = {name: _nullable(column) for name, column in self.columns(values).items()}
-        keys = {"frame_index": torch.cat(index).tolist(), "pts_seconds": torch.cat(pts).tolist()}
-        return {Table.FRAMES: keys | columns}
+        return {Table.FRAMES: {name: column.tolist() for name, column in keys.items()} | columns}
 
     @property
     def _wanted(self) -> tuple[Feature, ...]:
         return tuple(dict.fromkeys((*self.model.features, *self.extra_features)))
 
     def _reset(self) -> None:
-        self._index: list[Tensor] = []
-        self._pts: list[Tensor] = []
-        self._spatial: list[dict[Feature, Tensor]] = []
+        self._keys: Gathered[str] = Gathered()
+        self._spatial: Gathered[Feature] = Gathered()
         self._meters = {step: MotionMeter(step) for step in motion_steps(self._wanted)}
-        self._moved: dict[int, list[Tensor]] = {step: [] for step in self._meters}
+        self._moved = {step: GatheredColumn() for step in self._meters}
 
 
 def _spatial(ref: Planes, dist: Planes, plan: Plan) -> dict[Feature, Tensor]:

@@ -21,6 +21,7 @@ from mediaml.analyzers.shots.fast_decisions import find_changes
 from mediaml.analyzers.shots.transitions import shot_rows, shots_between
 from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
+from mediaml.ops.gathered import Gathered
 from mediaml.spec import Column, Need, Spec, Table, View
 
 VIEW = View.rgb(48, 27, filter="area")
@@ -77,10 +78,7 @@ class FastShots(FrameAnalyzer):
 
     def _reset(self) -> None:
         self._last: Tensor | None = None  # (LONGEST, 3, 27, 48) uint8
-        self._features: list[Tensor] = []
-        self._pts: list[Tensor] = []
-        self._ends: list[Tensor] = []
-        self._index: list[Tensor] = []
+        self._gathered: Gathered[str] = Gathered()
 
     @torch.inference_mode()
     def update(self, batch: FrameBatch) -> Mapping[str, Tensor]:
@@ -88,18 +86,16 @@ class FastShots(FrameAnalyzer):
         if self._last is None:
             self._last = frames[:1].expand(LONGEST, -1, -1, -1)
         joined = torch.cat([self._last, frames])
-        self._features.append(difference_features(joined))
         self._last = joined[-LONGEST:].clone()
-        self._pts.append(batch.pts_seconds)
-        self._ends.append(batch.pts_seconds + batch.duration_seconds)
-        self._index.append(batch.frame_index)
+        ends = batch.pts_seconds + batch.duration_seconds
+        keys = {"pts": batch.pts_seconds, "ends": ends, "index": batch.frame_index}
+        self._gathered.add({**keys, "features": difference_features(joined)})
         return {}
 
     def finish(self) -> Rows:
         if self._last is None:
             return {}
-        pts, ends, index = (torch.cat(t).cpu().numpy() for t in (self._pts, self._ends, self._index))
-        values = torch.cat(self._features).cpu().numpy()
+        pts, ends, index, values = (column.cpu().numpy() for column in self._gathered.columns().values())
         self._reset()
         shots = shots_between(find_changes(dict(zip(FEATURES, values.T, strict=True))), len(pts))
         return {Table.SHOTS: shot_rows(shots, pts, ends, index)}
