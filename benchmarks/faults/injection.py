@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.faults.places import STARTS
 from benchmarks.faults.sources import FPS, Clip, Picture
+from benchmarks.faults.visible import LOOKED_AT
 
 SEVERITIES = ("mild", "middle", "strong")
 LEAD_SECONDS = 1.6  # clean pictures before each fault and after the last
@@ -47,7 +48,6 @@ class Spot:
 
 Paint = Callable[[Clip, int, float, Spot], Picture]
 """(clip, frame of the file, index in the clip, spot) -> the faulty picture."""
-_LOOKED_AT = range(5, 125, 24)  # frames of a clip that `Fault.shows` looks at
 
 
 def untouched(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: ARG001
@@ -88,7 +88,7 @@ def can_be_seen(fault: Fault, clip: Clip, severity: str) -> bool:
     if fault.shows is None:
         return True
     spot = Spot(0, 1, severity)
-    return fault.shows(clip, [fault.paint(clip, i, i, spot) for i in _LOOKED_AT])
+    return fault.shows(clip, [fault.paint(clip, i, i, spot) for i in LOOKED_AT])
 
 
 def spots(fault: Fault, severities: Sequence[str] = SEVERITIES, lead: float = LEAD_SECONDS) -> tuple[list[Spot], int]:

@@ -15,13 +15,28 @@ from benchmarks.faults.sources import Clip, Picture
 _BLACK, _WHITE = 24, 218  # coded luma that the darkest and brightest thousandth of a clip must reach
 _BURNT_SHARES = (0.25, 0.95)
 _SATURATED_SHARE = 0.03
+_WAVE_LEVELS, _WAVE_SHARE = 4, 0.005  # waves leave the clip's range around by so much, on so much of the picture
+LOOKED_AT = range(5, 125, 24)  # frames of a clip that `Fault.shows` looks at
 
 
 def uses_both_ends(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
     """The clip, unspoiled, holds black and white."""
-    levels = np.concatenate([luma(clip.frame(i)).ravel()[::7] for i in range(5, 125, 24)])
+    levels = np.concatenate([luma(clip.frame(i)).ravel()[::7] for i in LOOKED_AT])
     low, high = np.percentile(levels, (0.1, 99.9))
     return bool(low <= _BLACK and high >= _WHITE)
+
+
+def waves_show(clip: Clip, pictures: list[Picture]) -> bool:
+    """Beside edges the picture is brighter or darker than anything within 4 px in the clip; soft clips have no edges."""
+    shares = [_overshoots(luma(clip.frame(i)), luma(p)) for i, p in zip(LOOKED_AT, pictures, strict=True)]
+    return float(np.median(shares)) >= _WAVE_SHARE
+
+
+def _overshoots(clean: Picture, faulty: Picture) -> float:
+    around = np.ones((9, 9), np.uint8)
+    above = cv2.subtract(faulty, cv2.dilate(clean, around))
+    below = cv2.subtract(cv2.erode(clean, around), faulty)
+    return float((cv2.max(above, below) >= _WAVE_LEVELS).mean())
 
 
 def is_burnt(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001

@@ -16,7 +16,7 @@ from mediaml.analyzers.artifacts.colour_flags import ColourFlags
 from mediaml.analyzers.artifacts.combing import Combing, comb_share
 from mediaml.analyzers.artifacts.findings import Detector
 from mediaml.analyzers.artifacts.noise import Noise, noise_sigma
-from mediaml.analyzers.artifacts.ringing import Ringing
+from mediaml.analyzers.artifacts.ringing import Ringing, waves
 from mediaml.analyzers.artifacts.signal_levels import SignalLevels
 from mediaml.analyzers.artifacts.upscaled import Upscaled, shrink_loss
 from tests.contract.inputs import clip, media_info
@@ -126,6 +126,30 @@ def test_sharpness_of_a_gaussian_edge(sigma: float, expected: float) -> None:
 def test_noise_is_measured_in_levels(sigma: float) -> None:
     flat = np.full((HEIGHT, WIDTH), 120.0) + np.random.default_rng(0).normal(0, sigma, (HEIGHT, WIDTH))
     assert noise_sigma(np.clip(flat, 0, 255).astype(np.uint8)) == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.parametrize("cutoff", [0.15, 0.2, 0.25, 0.3])
+def test_a_band_limit_is_measured(cutoff: float) -> None:
+    """Edges cut off by an ideal low pass, whose waves swing by 9 %, -5 %, 3 % of each (Gibbs)."""
+    edges = np.where((np.arange(WIDTH) // 60) % 2 == 0, 60.0, 190.0)
+    spectrum = np.fft.fft(edges)
+    spectrum[np.abs(np.fft.fftfreq(WIDTH)) > cutoff] = 0
+    found = waves(np.tile(np.fft.ifft(spectrum).real.round(), (HEIGHT, 1)).astype(np.uint8))
+    assert found is not None and found.cutoff == pytest.approx(cutoff, abs=0.03)
+    assert found.cliff > 25 and 0.05 < found.swing < 0.25
+    smooth = waves(np.tile(edges, (HEIGHT, 1)).astype(np.uint8))
+    assert smooth is not None and smooth.cliff < 6 and smooth.swing == 0
+
+
+def test_halos_texture_and_soft_lenses_are_no_band_limit() -> None:
+    sharp = clean().astype(np.float32)
+    halos = np.clip(sharp + 2 * (sharp - cv2.GaussianBlur(sharp, (0, 0), 1.5)), 0, 255).astype(np.uint8)
+    texture = np.random.default_rng(4).integers(40, 200, (HEIGHT, WIDTH)).astype(np.uint8)
+    for picture in (halos, texture, blurred(0)):
+        found = waves(picture)
+        assert found is None or found.cliff < 6
+    assert native_spans(Ringing(), [halos] * 4) == []
+    assert waves(np.full((HEIGHT, WIDTH), 90, np.uint8)) is None
 
 
 def test_enlarging_by_two_is_seen() -> None:
