@@ -133,8 +133,8 @@ def _first_picture(packet: Packet[Stream], result: Scan) -> bool:
         if not context.is_open:
             context.thread_count = 1
         frames = packet.decode()
-        if not frames and packet.is_keyframe:
-            frames = context.decode(None)
+        if not frames and packet.is_keyframe and isinstance(packet.stream, av.VideoStream):
+            frames = packet.stream.decode(None)
             context.flush_buffers()
     except (FFmpegError, ValueError):
         return False
