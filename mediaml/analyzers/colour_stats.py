@@ -31,7 +31,7 @@ class ColourStats(FrameAnalyzer):
 
     spec = Spec(
         name="colour_stats",
-        version=2,
+        version=3,
         summary="brightness, contrast, saturation, colourfulness, warmth",
         outputs=(
             _share("luma_mean", "mean luma: 0 black, 1 white"),

@@ -28,7 +28,7 @@ class Palette(FrameAnalyzer):
 
     spec = Spec(
         name="palette",
-        version=2,
+        version=3,
         summary="five dominant colours of a file",
         outputs=(
             Column(

@@ -127,11 +127,15 @@ def _walk_head(container: InputContainer, result: Scan, whole: bool, most_packet
 
 
 def _first_picture(packet: Packet[Stream], result: Scan) -> bool:
+    """Keeps the packet's picture, a key packet's at once: waiting for its turn would decode some four pictures more."""
     try:
         context = packet.stream.codec_context
         if not context.is_open:
             context.thread_count = 1
         frames = packet.decode()
+        if not frames and packet.is_keyframe and isinstance(packet.stream, av.VideoStream):
+            frames = packet.stream.decode(None)
+            context.flush_buffers()
     except (FFmpegError, ValueError):
         return False
     if frames and isinstance(frames[0], av.VideoFrame):

@@ -246,7 +246,7 @@ def _reader(mode: Mode, decoder: Decoder, path: VideoPath, report: DecodeReport)
 def packets(container: InputContainer, streams: list[Stream], report: DecodeReport) -> Iterator[av.Packet]:
     """The packets of `streams` in file order; a fault of the container ends them and is reported."""
     source = container.demux(*streams)
-    last: float | None = None
+    last: av.Packet | None = None  # with a presentation time
     while True:
         try:
             packet = next(source)
@@ -254,12 +254,13 @@ def packets(container: InputContainer, streams: list[Stream], report: DecodeRepo
             return
         except (FFmpegError, IndexError) as error:  # IndexError: a damaged TS brings a stream that PyAV does not know
             index, reason = streams[0].index, getattr(error, "strerror", None) or str(error)
-            report.problems.add(Problem(index, last, "demux_error", f"reading ends here: {reason}"))
+            at = None if last is None or last.pts is None else float(last.pts * last.time_base)
+            report.problems.add(Problem(index, at, "demux_error", f"reading ends here: {reason}"))
             return
-        if packet.size == 0 and packet.pts is None and packet.dts is None:
-            continue
         if packet.pts is not None:
-            last = float(packet.pts * packet.time_base)
+            last = packet
+        elif packet.size == 0 and packet.dts is None:
+            continue
         yield packet
 
 

@@ -20,6 +20,7 @@ from typing import cast
 
 import av
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -90,13 +91,13 @@ class PlaneReader:
         if layout.is_rgb:
             g, b, r = (plane_array(frame, i, layout.bit_depth) for i in range(3))
             return _bt709(r, g, b, layout.bit_depth, luma_only=luma_only), layout.bit_depth
-        y = _unpadded(plane_array(frame, 0, layout.bit_depth), layout.shift)
+        planes = frame.planes
+        y = _unpadded(_array(planes[0], layout.bit_depth), layout.shift)
         if layout.grey or luma_only:
             return [y], layout.bit_depth
         if not layout.semi_planar:
-            planes = [y, plane_array(frame, 1, layout.bit_depth), plane_array(frame, 2, layout.bit_depth)]
-            return planes, layout.bit_depth
-        both = _unpadded(plane_array(frame, 1, layout.bit_depth, samples=2), layout.shift)
+            return [y, *(_array(plane, layout.bit_depth) for plane in planes[1:3])], layout.bit_depth
+        both = _unpadded(_array(planes[1], layout.bit_depth, samples=2), layout.shift)
         u, v = both[:, 0::2], both[:, 1::2]
         return ([y, v, u] if layout.swapped else [y, u, v]), layout.bit_depth
 
@@ -116,13 +117,16 @@ class PlaneReader:
 
 def plane_array(frame: av.VideoFrame, index: int, bit_depth: int, *, samples: int = 1) -> Plane:
     """Plane `index` as (h, w * samples) uint8 or little-endian uint16: a view of the frame's memory, without padding."""
-    plane = frame.planes[index]
-    raw = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(plane.line_size))  # type: ignore[arg-type]
-    if plane.line_size < 0:
-        raw = raw[::-1]
-    if bit_depth > 8:
-        return raw[:, : plane.width * samples * 2].view(np.uint16)
-    return raw[:, : plane.width * samples]
+    return _array(frame.planes[index], bit_depth, samples=samples)
+
+
+def _array(plane: VideoPlane, bit_depth: int, *, samples: int = 1) -> Plane:
+    step, dtype = plane.line_size, np.uint16 if bit_depth > 8 else np.uint8
+    size = plane.height, plane.width * samples
+    if step >= 0:
+        return np.ndarray(size, dtype, plane, strides=(step, dtype().itemsize))  # type: ignore[arg-type]
+    whole = np.frombuffer(plane, np.uint8).reshape(plane.height, -step)[::-1]  # type: ignore[arg-type]
+    return whole.view(dtype)[:, : size[1]]
 
 
 def byte_planes(frame: av.VideoFrame, width: int) -> list[NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import weakref
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,11 @@ class Rooms:
             if len(pages) == size:
                 return pages
             self.free.append(pages)
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without huge pages
+                pages.madvise(mmap.MADV_HUGEPAGE)  # one page fault in the place of 512
+        return pages
 
     def _back(self, pages: mmap.mmap) -> None:
         self.free.append(pages)

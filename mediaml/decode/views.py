@@ -1,12 +1,13 @@
-"""RGB views of decoded frames on the CPU, through one reused swscale context a view.
+"""RGB views of decoded frames on the CPU: from rows of their planes (row_sampling.py), or through one swscale context a view.
 
 Geometry, in display orientation: the sample aspect ratio is applied by swscale's own scaling, "cover" crops the centre
 after scaling, then the mirror and the rotation are applied to the small picture.
 
-Filters (swscale): "fast_bilinear" reads two source samples an output sample in each direction: almost free, but it aliases
-when it shrinks a lot. "bilinear", "bicubic" and "area" widen with the ratio and do not. All run with full chroma
-interpolation (colours within one code value of the formula); all but "fast_bilinear" with accurate rounding. At native
-size "fast_bilinear" uses swscale's unscaled converter, eight times faster and up to 4 code values off.
+Filters: "fast_bilinear" takes two source samples an output sample in each direction, from planes of which most rows are left
+out: it aliases when it shrinks a lot, and is the only one that costs little beside a decode. "bilinear", "bicubic" and "area"
+are swscale's: they widen with the ratio and do not alias; full chroma interpolation, accurate rounding (colours within one
+code value of the formula). Two cases of "fast_bilinear" are swscale's too: RGB sources, which get "bilinear", and native
+size, which gets the unscaled converter, eight times faster and up to 4 code values off.
 
 Interlaced frames are scaled as whole pictures where that lowers their height (the fields blend), else field by field.
 
@@ -26,9 +27,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
-from mediaml.decode.fast_bilinear import FAST_BILINEAR, spare_columns
 from mediaml.decode.interlaced import WholePictures
 from mediaml.decode.planes import byte_planes, plane_array
+from mediaml.decode.row_sampling import RowSampler
 from mediaml.decode.tonemap import ToneMap
 from mediaml.media import VideoStream
 from mediaml.spec import View
@@ -36,8 +37,9 @@ from mediaml.spec import View
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
 _ACCURATE = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_UNSCALED_FAST = Interpolation.FAST_BILINEAR | Interpolation.FULL_CHR_H_INT
 _FILTERS = {
-    "fast_bilinear": FAST_BILINEAR,
+    "fast_bilinear": Interpolation.BILINEAR | _ACCURATE,  # of RGB sources
     "bilinear": Interpolation.BILINEAR | _ACCURATE,
     "bicubic": Interpolation.BICUBIC | _ACCURATE,
     "area": Interpolation.AREA | _ACCURATE,
@@ -94,10 +96,9 @@ class ViewMaker:
         self._scaler = VideoReformatter()
         self._pre = VideoReformatter()
         self._pictures = WholePictures()
-        self._flags = int(_FILTERS[view.filter])
-        self._size: tuple[int, int] | None = None
+        self._flags = 0
+        self._sampler: RowSampler | None = None
         self._geometry = Geometry((1, 1), None, (1, 1))
-        self._spare = 0
         self._source: Source | None = None
         self._matrix = self._range = 0
         self._tone: ToneMap | None = None
@@ -108,12 +109,15 @@ class ViewMaker:
         if source is not self._source:
             self._prepare(source)
         planned = self._geometry
-        if planned.scaled[1] < frame.height:
-            frame = self._pictures.whole(frame)
         scaled, crop = planned.scaled, planned.crop
-        if crop and scaled[0] * scaled[1] > _COVER_EXCESS * crop[2] * crop[3]:
-            frame, scaled, crop = self._crop_first(frame, source, planned)
-        picture = self._scale(frame, scaled)
+        if self._sampler is not None:
+            picture = self._sampler.make(frame, source, scaled, 255 if self._tone is None else 65535)
+        else:
+            if scaled[1] < frame.height:
+                frame = self._pictures.whole(frame)
+            if _crops_first(planned):
+                frame, scaled, crop = self._crop_first(frame, source, planned)
+            picture = self._scale(frame, scaled)
         if crop:
             x, y, w, h = crop
             picture = picture[y : y + h, x : x + w]
@@ -129,11 +133,13 @@ class ViewMaker:
         self._geometry = geometry(
             self.view, seen.width, seen.height, stream.sample_aspect_ratio, stream.rotation_degrees
         )
-        scaled = self._geometry.scaled[0]
-        fast = self.view.filter == "fast_bilinear" and scaled != seen.width
-        self._spare = spare_columns(seen.format, seen.width, scaled) if fast else 0
+        fast, native = self.view.filter == "fast_bilinear", self._geometry.scaled == (seen.width, seen.height)
+        sampled = fast and not native and not source.is_rgb and not _crops_first(self._geometry)
+        self._sampler = RowSampler() if sampled else None
+        self._flags = int(_UNSCALED_FAST if fast and native else _FILTERS[self.view.filter])
         self._tone = ToneMap.of(source.colour, stream.hdr)
-        self._grey = _limited_to_full() if source.is_grey and source.colour.range == "limited" else None
+        limited_grey = source.is_grey and source.colour.range == "limited" and not sampled
+        self._grey = _limited_to_full() if limited_grey else None
         self._matrix, self._range = int(source.sws_matrix), int(source.sws_range)
         self._source = source
 
@@ -143,7 +149,7 @@ class ViewMaker:
         packed = deep or size == (frame.width, frame.height)
         out = self._scaler.reformat(
             frame,
-            width=size[0] + self._spare,
+            width=size[0],
             height=size[1],
             format=_RGB48 if deep else _RGB24 if packed else _GBRP,  # type: ignore[arg-type]  # the stub knows names only
             src_colorspace=self._matrix,
@@ -154,7 +160,7 @@ class ViewMaker:
             threads=1,
         )
         if packed:
-            return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], out.width, 3)[:, : size[0]]
+            return plane_array(out, 0, 16 if deep else 8, samples=3).reshape(size[1], size[0], 3)
         green, blue, red = byte_planes(out, size[0])
         return cv2.merge((red, green, blue))
 
@@ -186,6 +192,12 @@ class ViewMaker:
             picture = picture[:, ::-1]
         turns = self._stream.rotation_degrees // 90 % 4
         return np.rot90(picture, -turns) if turns else picture
+
+
+def _crops_first(planned: Geometry) -> bool:
+    """Whether most of the scaled picture would be cropped away."""
+    (w, h), crop = planned.scaled, planned.crop
+    return crop is not None and w * h > _COVER_EXCESS * crop[2] * crop[3]
 
 
 def _limited_to_full() -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ class Black(Detector):
 
     spec = Spec(
         name="black",
-        version=2,
+        version=3,
         summary="spans of black pictures",
         outputs=(
             Column("black_share", "float32", "1", "share of samples within 8 % of black", minimum=0, maximum=1),

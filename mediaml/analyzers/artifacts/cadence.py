@@ -45,7 +45,7 @@ class Cadence(Detector):
 
     spec = Spec(
         name="cadence",
-        version=3,
+        version=4,
         summary="repeated and dropped frames, and pull-down patterns",
         outputs=(
             Column(

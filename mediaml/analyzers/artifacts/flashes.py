@@ -43,7 +43,7 @@ class Flashes(Detector):
 
     spec = Spec(
         name="flashes",
-        version=2,
+        version=3,
         summary="photosensitive flashes, of luminance and of saturated red",
         outputs=(
             Column("flash_rate", "float32", "1/s", "luminance flashes in the second up to the frame", minimum=0),

@@ -38,7 +38,7 @@ class Freeze(Detector):
 
     spec = Spec(
         name="freeze",
-        version=2,
+        version=3,
         summary="frozen pictures, and shots that are one still picture",
         outputs=(
             Column(

@@ -40,7 +40,7 @@ class Leader(Detector):
 
     spec = Spec(
         name="leader",
-        version=1,
+        version=2,
         summary="colour bars and slates",
         outputs=(
             Column("colour_bars", "bool", "1", "the picture shows colour bars"),

@@ -29,7 +29,7 @@ class Letterbox(Detector):
 
     spec = Spec(
         name="letterbox",
-        version=1,
+        version=2,
         summary="letterbox and pillarbox bars, and their changes",
         outputs=tuple(
             Column(f"bar_{side}", "float32", "1", f"black bar at the {side}, share of the {axis}; null for a black picture",

@@ -25,7 +25,7 @@ class Lite0Embedding(FrameAnalyzer):
 
     spec = Spec(
         name="embed_lite0",
-        version=2,
+        version=3,
         summary="Image embedding a second: EfficientNet-Lite0 pooled features",
         outputs=(
             Column(

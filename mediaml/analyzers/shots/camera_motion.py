@@ -43,7 +43,7 @@ class CameraMotion(FrameAnalyzer):
 
     spec = Spec(
         name="camera_motion",
-        version=2,
+        version=3,
         summary="pan, tilt, zoom and roll of the camera",
         outputs=(
             _rate("pan_rate", "picture widths/s", "camera turning right (the scene moves left)"),
