@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mediaml.analyzers.artifacts.blockiness import Blockiness
+from mediaml.analyzers.artifacts.blockiness import Blockiness, grid_step
 from mediaml.analyzers.artifacts.blur import Blur, edge_sharpness
 from mediaml.analyzers.artifacts.colour_flags import ColourFlags
 from mediaml.analyzers.artifacts.combing import Combing, comb_share
 from mediaml.analyzers.artifacts.findings import Detector
-from mediaml.analyzers.artifacts.noise import Noise, noise_sigma
+from mediaml.analyzers.artifacts.noise import Noise, likeness, noise_sigma
 from mediaml.analyzers.artifacts.ringing import Ringing, waves
 from mediaml.analyzers.artifacts.signal_levels import SignalLevels
 from mediaml.analyzers.artifacts.upscaled import Upscaled, shrink_loss
@@ -77,12 +77,13 @@ def enlarged(index: int) -> Luma:
     ids=["combing", "blockiness", "blur", "noise", "ringing"],
 )
 def test_the_fault_is_found_where_it_is(detector: type[Detector], kind: str, faulty: Callable[[int], Luma]) -> None:
-    pictures = [faulty(i) if 4 <= i < 9 else clean(i) for i in range(13)]
-    (found,) = native_spans(detector(), pictures)
+    pictures, before = ([faulty(i + k) if 4 <= i < 9 else clean(i + k) for i in range(13)] for k in (1, 0))
+    (found,) = native_spans(detector(), pictures, previous=before)
     assert found["kind"] == kind
     assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((2.0, 4.5))
     assert 2.0 <= found["evidence_seconds"] < 4.5
-    assert native_spans(detector(), [clean(i) for i in range(13)]) == []
+    clean_before = [clean(i) for i in range(13)]
+    assert native_spans(detector(), [clean(i + 1) for i in range(13)], previous=clean_before) == []
 
 
 def test_stripes_are_not_combs_where_they_are_few_and_fields_agree() -> None:
@@ -103,6 +104,18 @@ def test_an_interlaced_flag_is_told() -> None:
     flagged = replace(media, video=(replace(media.video[0], field_order="tt"),))
     found = native_spans(Combing(), [clean(i) for i in range(4)], media=flagged)
     assert kinds(found) == ["interlaced"] and "top field" in found[0]["message"]
+
+
+def test_one_line_of_the_picture_is_no_grid() -> None:
+    """A frame around the picture steps by forty levels at one place of a grid, blocks step at all of them."""
+    framed = np.full((HEIGHT, WIDTH), 120, np.uint8)
+    framed[:, 24:], framed[24:, :24] = 160, 160
+    assert grid_step(framed)[1] == 0
+    blocks = (100 + np.kron(np.indices((HEIGHT // 8, WIDTH // 8)).sum(axis=0) % 2 * 4, np.ones((8, 8)))).astype(
+        np.uint8
+    )
+    step, clarity = grid_step(blocks)
+    assert step == pytest.approx(4, abs=0.3) and clarity > 20
 
 
 def test_shallow_depth_of_field_is_not_defocus() -> None:
@@ -126,6 +139,18 @@ def test_sharpness_of_a_gaussian_edge(sigma: float, expected: float) -> None:
 def test_noise_is_measured_in_levels(sigma: float) -> None:
     flat = np.full((HEIGHT, WIDTH), 120.0) + np.random.default_rng(0).normal(0, sigma, (HEIGHT, WIDTH))
     assert noise_sigma(np.clip(flat, 0, 255).astype(np.uint8)) == pytest.approx(sigma, rel=0.15)
+
+
+def test_texture_moves_with_the_picture_and_noise_does_not() -> None:
+    """Grass as strong as noise is found again in the picture before, a few px away."""
+    rng = np.random.default_rng(1)
+    grass = np.clip(120 + cv2.GaussianBlur(rng.normal(0, 60, (400, 640)), (0, 0), 0.7), 0, 255).astype(np.uint8)
+    moved = [np.ascontiguousarray(grass[2 * i : 2 * i + HEIGHT, 5 * i : 5 * i + WIDTH]) for i in range(9)]
+    assert noise_sigma(moved[0]) > 6
+    assert likeness(moved[1], moved[0]) > 0.5
+    assert native_spans(Noise(), moved[1:], previous=moved[:-1]) == []
+    assert likeness(noisy(1), noisy(0)) < 0.25
+    assert likeness(noisy(0), noisy(0)) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("cutoff", [0.15, 0.2, 0.25, 0.3])

@@ -15,6 +15,7 @@ PERIODS = (8, 12, 16, 24)  # px: the 8x8 transform, and the same after enlarging
 _EDGE = 48  # levels: larger steps are edges of the picture, not of blocks
 _STEP = 0.5  # levels: visible steps on the grid, on average, from which on a picture is blocky
 _CLEAR = 5.0  # times the scatter between the other positions of the grid
+_EVEN = 0.5  # of the mean step that the median line of the grid must have: one line of the picture is no grid
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 1.4  # three samples
 
@@ -24,13 +25,14 @@ class Blockiness(Detector):
 
     For each column, the mean of |step| minus the larger of its neighbours' |step|, where positive: a step within a flat
     surrounding. The columns are folded at periods of 8, 12, 16 and 24; the best position's excess over the others is the
-    measure, averaged with that of the rows.
+    measure, averaged with that of the rows. The steps must lie on all of the grid: the median of its lines has at least half
+    of the mean excess.
     severity  0.3 at half a level to 1 at three levels
     """
 
     spec = Spec(
         name="blockiness",
-        version=2,
+        version=3,
         summary="steps on the grid of coding blocks",
         outputs=(
             Column(
@@ -72,14 +74,13 @@ class Blockiness(Detector):
 
 
 def grid_step(luma: Bytes) -> tuple[float, float]:
-    """(levels, times the scatter): the mean step on the clearest grid of (H, W) luma, and how clear it is."""
+    """(levels, times the scatter): the mean step on the clearest grid of (H, W) luma, and how clear it is; 0 without one."""
     across, down = _profile(luma), _profile(turned(luma))
     best = (0.0, 0.0)
     for period in PERIODS:
-        one, other = _folded(across, period), _folded(down, period)
-        step, clarity = (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
-        if clarity >= _CLEAR and step > best[0]:
-            best = (step, clarity)
+        step, clarity, typical = (np.array(_folded(across, period)) + _folded(down, period)) / 2
+        if clarity >= _CLEAR and step > best[0] and typical >= _EVEN * step:
+            best = (float(step), float(clarity))
     return best if best[0] else (max(0.0, (_folded(across, 8)[0] + _folded(down, 8)[0]) / 2), 0.0)
 
 
@@ -92,13 +93,15 @@ def _profile(luma: Bytes) -> NDArray[np.float64]:
     return cv2.reduce(alone, 0, cv2.REDUCE_AVG, dtype=cv2.CV_64F)[0]
 
 
-def _folded(profile: NDArray[np.float64], period: int) -> tuple[float, float]:
-    """(excess of the best position over the others' mean, the same in their standard deviations)."""
+def _folded(profile: NDArray[np.float64], period: int) -> tuple[float, float, float]:
+    """(best position's excess over the mean of the others, that in their standard deviations, its lines' median excess)."""
     whole = len(profile) // period
     if whole < 3:
-        return 0.0, 0.0
-    means = profile[: whole * period].reshape(whole, period).mean(axis=0)
+        return 0.0, 0.0, 0.0
+    cells = profile[: whole * period].reshape(whole, period)
+    means = cells.mean(axis=0)
     best = int(means.argmax())
     others = np.delete(means, best)
     excess = float(means[best] - others.mean())
-    return excess, excess / (float(others.std()) + 0.02)
+    lines = cells[:, best] - np.delete(cells, best, axis=1).mean(axis=1)
+    return excess, excess / (float(others.std()) + 0.02), max(0.0, float(np.median(lines)))

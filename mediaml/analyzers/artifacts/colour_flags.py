@@ -14,13 +14,14 @@ from mediaml.spec import Column, Spec
 
 _OTHER = {"bt709": "smpte170m", "smpte170m": "bt709", "bt470bg": "bt709"}
 _NAMES = {"bt709": "BT.709", "smpte170m": "BT.601", "bt470bg": "BT.601"}
+_THOUSANDTH = 0.001  # of the samples at either end say how dark and bright a picture is
 _STEP = 2  # every so many chroma samples are enough for a statistic
 _FOOT, _HEAD = (7 - 16) / 219, (249 - 16) / 219  # beyond what filters and codecs do to limited-range pictures
 _BEYOND = 0.002  # share of a picture
 _OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
 _BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
 _RINGING = 7.5 / 255  # beyond black and white that filters and coders leave
-_NEAR_BLACK, _NEAR_WHITE = (30 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
+_NEAR_BLACK, _NEAR_WHITE = (27 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
 _EXCESS = 0.004  # share of the picture out of gamut by the stated matrix
 _TIMES = 3.0  # as much as by the other one
 _TOLERANCE = 0.03  # beyond 0..1 that counts as out of gamut
@@ -40,7 +41,7 @@ class ColourFlags(Detector):
 
     spec = Spec(
         name="colour_flags",
-        version=2,
+        version=3,
         summary="wrong range or matrix flags",
         outputs=(
             Column("gamut_excess_stated", "float32", "1", "share of the picture outside R'G'B' by its matrix; null for grey",
@@ -79,9 +80,8 @@ class ColourFlags(Detector):
 
 def _measures(sample: ChromaSamples) -> tuple[float, ...]:
     y = sample.luma
-    low, high = np.partition(y.ravel(), [int(0.001 * (y.size - 1)), int(0.999 * (y.size - 1))])[
-        [int(0.001 * (y.size - 1)), int(0.999 * (y.size - 1))]
-    ]
+    ends = [int(share * (y.size - 1)) for share in (_THOUSANDTH, 1 - _THOUSANDTH)]
+    low, high = np.partition(y.ravel(), ends)[ends]
     thin = ChromaSamples(
         y[::_STEP, ::_STEP],
         None if sample.cb is None else sample.cb[::_STEP, ::_STEP],
