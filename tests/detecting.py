@@ -59,7 +59,7 @@ def native_spans(
     detector: Detector, luma: Sequence[NDArray[np.uint8]], *, chroma: int = 128, colour: Colour = LIMITED,
     media: MediaInfo | None = None,
 ) -> Spans:  # fmt: skip
-    """Spans of a detector of native samples: (H, W) coded luma twice a second, and even chroma."""
+    """Spans of a detector of native samples: (H, W) coded luma twice a second, each before the next, and even chroma."""
     y = torch.from_numpy(np.stack(luma))[:, None]
     c = torch.full((len(luma), 1, y.shape[2] // 2, y.shape[3] // 2), chroma, dtype=torch.uint8)
     index = torch.arange(len(luma))
@@ -70,6 +70,7 @@ def native_spans(
         key_frame=index == 0,
         colour=colour,
         planes=Planes(y, c, c, 8),
+        previous=torch.cat([y[:1], y[:-1]]),
     )
     return spans(detector, [batch], media)
 

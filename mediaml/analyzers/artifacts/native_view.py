@@ -13,6 +13,7 @@ from mediaml.spec import Need, View
 
 FPS = 2.0
 NATIVE = Need(View.planes(), fps=FPS)
+NATIVE_PAIRS = Need(View.planes(), fps=FPS, previous=True)  # the same, with the luma of the picture before each
 SMALLEST = 48  # px: pictures with a shorter side hold too little to judge
 
 Bytes = NDArray[np.uint8]
@@ -21,14 +22,21 @@ Bytes = NDArray[np.uint8]
 def luma8(batch: FrameBatch) -> Bytes:
     """(N, H, W) native luma on the host, rounded to 8 bits; range as coded."""
 
-    def make() -> Bytes:
-        luma, bits = coded_luma(batch)
-        if bits > 8:
-            values = luma.to(torch.int32)
-            luma = ((values + (1 << (bits - 9))) >> (bits - 8)).clamp_(max=255).to(torch.uint8)
-        return np.ascontiguousarray(luma[:, 0].cpu().numpy())
+    return batch.shared("artifacts.luma8", lambda: _eight_bits(*coded_luma(batch)))
 
-    return batch.shared("artifacts.luma8", make)
+
+def luma8_before(batch: FrameBatch) -> Bytes:
+    """(N, H, W) native luma of the picture before each, rounded to 8 bits; of itself for a file's first."""
+    luma, bits = coded_luma(batch)
+    return _eight_bits(luma if batch.previous is None else batch.previous, bits)
+
+
+def _eight_bits(luma: torch.Tensor, bits: int) -> Bytes:
+    """(N, 1, H, W) of so many bits, rounded."""
+    if bits > 8:
+        values = luma.to(torch.int32)
+        luma = ((values + (1 << (bits - 9))) >> (bits - 8)).clamp_(max=255).to(torch.uint8)
+    return np.ascontiguousarray(luma[:, 0].cpu().numpy())
 
 
 def turned(luma: Bytes) -> Bytes:
