@@ -59,7 +59,8 @@ def native_spans(
     detector: Detector, luma: Sequence[NDArray[np.uint8]], *, chroma: int = 128, colour: Colour = LIMITED,
     media: MediaInfo | None = None, previous: Sequence[NDArray[np.uint8]] | None = None,
 ) -> Spans:  # fmt: skip
-    """Spans of a detector of native samples: (H, W) coded luma twice a second, even chroma, and the luma before each."""
+    """Spans of a detector of native samples: (H, W) coded luma twice a second, even chroma, and the luma before each
+    (None: the sample before)."""
     y = torch.from_numpy(np.stack(luma))[:, None]
     c = torch.full((len(luma), 1, y.shape[2] // 2, y.shape[3] // 2), chroma, dtype=torch.uint8)
     index = torch.arange(len(luma))
@@ -70,7 +71,7 @@ def native_spans(
         key_frame=index == 0,
         colour=colour,
         planes=Planes(y, c, c, 8),
-        previous=None if previous is None else torch.from_numpy(np.stack(previous))[:, None],
+        previous=torch.cat([y[:1], y[:-1]]) if previous is None else torch.from_numpy(np.stack(previous))[:, None],
     )
     return spans(detector, [batch], media)
 

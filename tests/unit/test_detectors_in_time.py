@@ -12,7 +12,7 @@ from mediaml.analyzers.artifacts.exposure import Exposure
 from mediaml.analyzers.artifacts.freeze import Freeze
 from mediaml.analyzers.artifacts.leader import Leader
 from mediaml.analyzers.artifacts.letterbox import Letterbox
-from mediaml.analyzers.artifacts.motion_jumps import leaps_everywhere
+from mediaml.analyzers.artifacts.motion_jumps import NONE, leap_between
 from mediaml.analyzers.artifacts.timing import Timing
 from tests.detecting import kinds, panning, small_spans
 
@@ -48,6 +48,25 @@ def test_a_dissolve_into_a_slide_is_no_freeze() -> None:
     fade = [np.rint((1 - a) * one + a * other).astype(np.uint8) for a in np.linspace(0, 1, 21)]
     rgb = np.stack([one.astype(np.uint8)] * 5 + fade + [other.astype(np.uint8)] * 40)
     assert kinds(small_spans(Freeze(), rgb)) == ["still_picture"]
+
+
+@pytest.mark.parametrize("frames", [5, 10, 25])
+def test_a_dissolve_out_of_motion_into_a_still_shot_is_no_freeze(frames: int) -> None:
+    moving, still = panning(80).astype(float), panning(1, seed=9)[0].astype(float)
+    shares = np.clip((np.arange(80) - 20) / (frames + 1), 0, 1)[:, None, None, None]
+    rgb = np.rint((1 - shares) * moving + shares * still).astype(np.uint8)
+    (found,) = small_spans(Freeze(), rgb)
+    assert found["kind"] == "still_picture" and found["start_seconds"] == pytest.approx((21 + frames) / 25, abs=0.05)
+
+
+def test_motion_that_slows_down_to_rest_is_no_freeze() -> None:
+    """A title that glides into place; and what an encoder improves after a cut into a still shot."""
+    places = np.concatenate([np.arange(20), 19 + np.cumsum([0.8, 0.6, 0.4, 0.3, 0.2, 0.1]), np.full(30, 21.4)])
+    far = [panning(1, step=8.0, indices=[float(p)])[0] for p in places]
+    assert kinds(small_spans(Freeze(), np.stack(far))) == ["still_picture"]
+    still = panning(40, seed=9, step=0.0)
+    still[0] = np.clip(still[0].astype(int) + 2, 0, 255)
+    assert kinds(small_spans(Freeze(), np.concatenate([panning(30), still]))) == ["still_picture"]
 
 
 def test_noise_on_a_still_scene_is_no_freeze() -> None:
@@ -97,10 +116,34 @@ def test_a_cut_is_no_leap() -> None:
     assert small_spans(Cadence(), cut) == []
 
 
+def test_frames_that_settle_after_a_cut_are_no_leaps() -> None:
+    """Encoders spread what a cut costs over some frames: the picture changes in turn by little and by much."""
+    shot = panning(30, seed=9, step=1.0).astype(int)
+    shot[2:4] += 3
+    shot[4:] += 6
+    assert small_spans(Cadence(), np.concatenate([panning(30), np.clip(shot, 0, 255).astype(np.uint8)])) == []
+
+
+def test_a_mouth_that_moves_in_a_still_frame_makes_no_repeats() -> None:
+    rgb = panning(60)
+    for at in (20, 27, 31, 42):
+        rgb[at] = rgb[at - 1]
+        rgb[at, 100:108, 96:112] ^= 0x30
+    assert small_spans(Cadence(), rgb) == []
+
+
+def test_repeats_are_seen_in_fast_motion() -> None:
+    """Steps as large as a cut's, one after another, are motion."""
+    film = [i - i // 5 for i in range(60)]
+    fast = panning(60, step=30.0, indices=film)
+    assert np.median(np.abs(np.diff(fast.astype(int), axis=0)).mean(axis=(1, 2, 3))) > 25
+    assert kinds(small_spans(Cadence(), fast)) == ["pulldown"]
+
+
 def test_leaps_of_motion_too_fast_for_flow() -> None:
     leaps = [i + 2 * (i >= 15) + 2 * (i >= 30) for i in range(45)]
     slow = panning(1)[0, :, :, 0]
-    assert leaps_everywhere(slow, slow, slow, slow) == 0.0
+    assert leap_between(slow, slow, slow, slow, times=2.0) == NONE
     (found,) = small_spans(Cadence(), panning(45, step=5.0, indices=leaps))
     assert found["kind"] == "dropped_frames"
     assert small_spans(Cadence(), panning(45, step=5.0)) == []

@@ -16,25 +16,24 @@ from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec, Table
 
 _REPEAT = 0.3  # of the usual change around it: a frame that changes less is a repeat
-_EQUAL, _EQUAL_SHARE = 0.6, 0.12  # a repeat changes less than so many levels, or than this share of the usual change
+_NOWHERE = 4.0  # levels: no 8x8 block of a repeat changes its mean by more; lips and hands alone do
+_EQUAL, _EQUAL_SHARE = 0.9, 0.12  # a repeat changes less than so many levels, or than this share of the usual change
 _MOVING = 1.0  # levels: the least usual change for repeats to show
-_STILL = 0.3  # levels: smaller changes are taken as this
+_STILL = 0.3  # levels: a picture that changes less stands still
 _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
 _REGULAR = 4  # repeats at equal distance that make a pattern
 _LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
-_CUT = 25.0  # levels
+_CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
-_UNEVEN, _UNEVEN_SECONDS = (
-    0.18,
-    2.0,
-)  # change from step to step, as a logarithm, of motion that leaps by itself; on each side
+_UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
+_UNEVEN_SECONDS = 2.0  # looked at on each side
 _JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 0.9
 
 
 class Cadence(Detector):
-    """Repeats: a frame that hardly differs from the one before while its neighbours move. Drops: see motion_jumps.py.
+    """Repeats: a frame that nowhere differs from the one before while its neighbours move. Drops: see motion_jumps.py.
 
     kinds     "pulldown": repeats at an even distance of four frames or more, at least four of them (24 in 25, 24 in 30, 25
               in 30); "repeated_frames": uneven ones; "dropped_frames": motion leaps. Repeats in every second or third frame
@@ -67,14 +66,14 @@ class Cadence(Detector):
         self._change, self._leaps = Change(), Leaps()
 
     def measure(self, batch: FrameBatch) -> Measures:
-        change, _ = self._change.measure(batch)
-        lost = [self._leaps.push(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)]
-        return {"change": change, "lost_before_last": np.array(lost)}
+        change, largest = self._change.measure(batch)
+        leaps = [self._leaps.push(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)]
+        lost, sure = np.array([leap.lost for leap in leaps]), np.array([leap.sure for leap in leaps])
+        return {"change": change, "largest": largest, "lost_before_last": lost, "sure_before_last": sure}
 
     def judge(self, track: Track) -> list[Finding]:
         change = np.nan_to_num(track["change"])
-        usual = usual_change(change)
-        repeated = repeats(change, usual)
+        repeated = repeats(change, np.nan_to_num(track["largest"]), usual_change(change))
         patterns = regular(np.flatnonzero(repeated))
         uneven = repeated & ~held(repeated)
         for first, stop in patterns:
@@ -82,28 +81,34 @@ class Cadence(Detector):
         found = [_pulldown(track, first, stop, repeated) for first, stop in patterns]
         groups = track.spans(uneven, join=_JOIN_SECONDS, minimum=0.0)
         found += [_repeats(track, a, b, uneven) for a, b in groups if uneven[a:b].sum() >= _LEAST_REPEATS]
-        lost = np.append(track["lost_before_last"][1:], 0.0)
-        lost[np.append(repeated[1:], False)] = 0.0
-        window = track.frames_in(_UNEVEN_SECONDS)
-        for at in np.flatnonzero(lost > 0):
-            lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
+        lost = _lost(track, change, repeated)
         leaps = track.spans(lost > 0, join=_JOIN_DROPS_SECONDS, minimum=0.0)
         return found + [_drops(track, a, b, lost) for a, b in leaps if (lost[a:b] > 0).sum() >= _LEAST_LEAPS]
 
     def facts(self, track: Track) -> Mapping[str, Any]:
         change = np.nan_to_num(track["change"])
         usual = usual_change(change)
-        moving = usual >= _MOVING
-        repeated = int(repeats(change, usual).sum())
+        moving, repeated = usual >= _MOVING, repeats(change, np.nan_to_num(track["largest"]), usual)
         return {
-            "repeat_share": repeated / int(moving.sum()) if moving.any() else None,
-            "frames_lost": int(track["lost_before_last"].sum()),
+            "repeat_share": int(repeated.sum()) / int(moving.sum()) if moving.any() else None,
+            "frames_lost": int(_lost(track, change, repeated).sum()),
         }
+
+
+def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N,) frames lost before each frame: not at a repeat; in motion that leaps by itself only where the flow is sure."""
+    lost, sure = (np.append(track[name][1:], 0.0) for name in ("lost_before_last", "sure_before_last"))
+    lost[repeated | np.append(repeated[1:], False)] = 0.0
+    window = track.frames_in(_UNEVEN_SECONDS)
+    for at in np.flatnonzero((lost > 0) & (sure == 0)):
+        lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
+    return lost
 
 
 def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) the change that a frame would show if it were not a repeat: the lesser of the largest on either side, no cuts."""
-    calm = np.where(change > _CUT, 0.0, change)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, _AROUND), 2 * _AROUND + 1)
+    calm = np.where(change > np.maximum(_CUT, _CUT_TIMES * np.median(around, axis=1)), 0.0, change)
     padded = np.pad(calm, _AROUND)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _AROUND)  # window k holds frames k - 3 .. k - 1
     return np.minimum(windows[: len(change)].max(axis=1), windows[_AROUND + 1 :][: len(change)].max(axis=1))
@@ -112,14 +117,17 @@ def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
 def unevenness(change: NDArray[np.float64]) -> float:
     """How much (N,) changes differ from one frame to the next: the median absolute difference of their logarithms.
 
-    Even motion has 0.02 to 0.15, whatever frames it lost; hand-held and flickering pictures 0.2 to 0.4.
+    Even motion has 0.02 to 0.15, whatever frames it lost; hand-held and flickering pictures 0.2 to 0.4. Steps beside
+    which the picture stands still are left out.
     """
-    return float(np.median(np.abs(np.diff(np.log(np.maximum(change, _STILL)))))) if len(change) > 1 else 0.0
+    moves = np.minimum(change[1:], change[:-1]) > _STILL
+    return float(np.median(np.abs(np.diff(np.log(np.maximum(change, _STILL)))[moves]))) if moves.any() else 0.0
 
 
-def repeats(change: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) frames that repeat the one before them while the picture moves."""
-    found = (change < _REPEAT * usual) & (change < np.maximum(_EQUAL, _EQUAL_SHARE * usual)) & (usual >= _MOVING)
+def repeats(change: NDArray[np.float64], largest: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) frames that repeat the one before them while the picture moves: (N,) changes, of the picture and of any block."""
+    found = (change < _REPEAT * usual) & (change < np.maximum(_EQUAL, _EQUAL_SHARE * usual))
+    found &= (usual >= _MOVING) & (largest < _NOWHERE)
     found[:1] = False
     return found
 

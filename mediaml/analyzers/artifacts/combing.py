@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
-from mediaml.analyzers.artifacts.native_view import NATIVE, Bytes, is_small, luma8
+from mediaml.analyzers.artifacts.native_view import PAIRS, Bytes, is_small, luma8, previous8
 from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec
@@ -15,28 +15,37 @@ from mediaml.spec import Column, Spec
 _BLOCK = 16
 _LINES = np.array([[1], [-3], [3], [-1]], np.float32)  # third difference of successive lines
 _FIELD = np.array([[1], [0], [-3], [0], [3], [0], [-1]], np.float32)  # the same of one field's lines
-_TIMES = 1.6  # as large as within a field the third difference is in a combed block
-_LEVELS = 8.0  # that the third difference of lines must reach on average
+_TIMES = 1.3  # as large as within a field the third difference is in a combed block
+_LEVELS = 6.0  # that the third difference of lines must reach on average
 _FLAT = 4.0  # levels: the third difference within a field is taken as at least this
-_COMBED = 0.012  # share of blocks from which on a picture is combed
+_MOVED = 0.3  # absolute cosine between what parts the fields and what changed since the picture before
+_CHANCE = 0.25  # of blocks of a texture that reach it by chance, at edges that move behind it
+_TRIED = 400  # blocks of a picture that the cosine is taken of; of more, so many spread evenly
+_COMBED = 0.006  # share of blocks from which on a picture is combed
 _JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that still are one span
 _MINIMUM_SECONDS = 1.0  # two combed samples
 
 
 class Combing(Detector):
-    """A 16x16 block is combed where the third difference of successive lines is 1.6 times that of one field's lines.
+    """A 16x16 block is combed where its lines stand out against a field's lines, and what parts the fields is motion.
 
-    The first answers to detail of two lines' period alone, which weaving makes; the second to twice the period, of which
-    progressive pictures, however detailed, hold more. Only stripes of two lines look alike.
+    stand out   the third difference of successive lines is 1.3 times that of one field's lines. The first answers to detail
+                of two lines' period alone, which weaving makes; the second to twice the period, of which progressive
+                pictures, however detailed, hold more. Textures of two lines' period look alike
+    motion      fields of two instants differ by how far things moved between them; so the difference between a block's
+                fields is like the change of both fields since the picture before (cosine of at least 0.3, of either sign).
+                A texture's is unlike it, moving or still (0.0 to 0.25), but for a quarter of its blocks at most, which are
+                taken off
+
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
     kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
                 frames hold two fields; the whole file, whether or not combs were seen
-    severity    combing: from 0.3 at 1.2 % to 1 at 10 % of the blocks; interlaced: 0.3
+    severity    combing: from 0.3 at 0.6 % to 1 at 10 % of the blocks; interlaced: 0.3
     """
 
     spec = Spec(
         name="combing",
-        version=3,
+        version=4,
         summary="combs of interlaced pictures, and streams flagged interlaced",
         outputs=(
             Column(
@@ -44,7 +53,7 @@ class Combing(Detector):
                 minimum=0, maximum=1, nullable=True,
             ),
         ),
-        need=NATIVE,
+        need=PAIRS,
         ordered=True,
         groups=("qc", "artifacts"),
         default=False,
@@ -62,9 +71,9 @@ class Combing(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         luma = luma8(batch)
-        return {
-            "comb_share": np.full(len(luma), np.nan) if is_small(batch) else np.array([comb_share(y) for y in luma])
-        }
+        if is_small(batch):
+            return {"comb_share": np.full(len(luma), np.nan)}
+        return {"comb_share": np.array([comb_share(*both) for both in zip(luma, previous8(batch), strict=True)])}
 
     def judge(self, track: Track) -> list[Finding]:
         share = np.nan_to_num(track["comb_share"])
@@ -75,8 +84,19 @@ class Combing(Detector):
         return found
 
 
-def comb_share(luma: Bytes) -> float:
-    """Share of combed blocks; `luma` (H, W) uint8 with at least 22 lines and 16 columns."""
+def comb_share(luma: Bytes, before: Bytes) -> float:
+    """Share of combed blocks; `luma` and the picture `before` it (H, W) uint8 with at least 22 lines and 16 columns."""
+    stripes = _stripes(luma)
+    places = np.argwhere(stripes)
+    if not len(places):
+        return 0.0
+    tried = places[:: -(-len(places) // _TRIED)] * _BLOCK
+    moved = np.mean([_fields_moved(*(_lines_of(picture, *at) for picture in (luma, before))) for at in tried])
+    return max(0.0, float(moved) - _CHANCE) / (1 - _CHANCE) * len(places) / stripes.size
+
+
+def _stripes(luma: Bytes) -> NDArray[np.bool_]:
+    """(rows, columns) of blocks whose lines stand out against a field's lines."""
     rows, columns = (luma.shape[0] - 6) // _BLOCK, luma.shape[1] // _BLOCK
     height, width, size = rows * _BLOCK, columns * _BLOCK, (columns, rows)
     picture = luma[:, :width].astype(np.float32)
@@ -86,7 +106,22 @@ def comb_share(luma: Bytes) -> float:
         for d, i in ((lines, 1), (lines, 2), (field, 0))
     )
     between = (first + second) / 2
-    return float(((between > _TIMES * np.maximum(within, _FLAT)) & (between > _LEVELS)).mean())
+    return np.asarray((between > _TIMES * np.maximum(within, _FLAT)) & (between > _LEVELS))
+
+
+def _lines_of(picture: Bytes, top: int, left: int) -> NDArray[np.float32]:
+    """The samples of a block, and as many of the lines below as the third difference looks at."""
+    return picture[top : top + _BLOCK + 4, left : left + _BLOCK].astype(np.float32)
+
+
+def _fields_moved(block: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
+    """Whether the lower field differs from the upper as both do from the picture before: (20, 16) samples."""
+    apart = block[1:-1] - (block[:-2] + block[2:]) / 2
+    apart[1::2] *= -1  # lower minus upper throughout
+    change = block - before
+    change = (change[:-2] + 2 * change[1:-1] + change[2:]) / 4  # of both fields
+    parts, since = (x[:-1] + x[1:] for x in (apart, change))
+    return abs(float((parts * since).sum())) >= _MOVED * float(np.sqrt((parts**2).sum() * (since**2).sum()) + 1e-3)
 
 
 def _flag(track: Track, order: str) -> Finding:

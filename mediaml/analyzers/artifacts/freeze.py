@@ -7,18 +7,23 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.analyzers.artifacts.fade_in import LOOKS_BACK, fades_in
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
-from mediaml.analyzers.artifacts.motion_jumps import is_fade
 from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
 
 _EQUAL = 0.35  # levels of mean difference that a repeated frame may keep after a good encode
+_EQUAL_STEPS = 3  # in a row, with which a stillness begins
 _HELD = 2.5  # levels that any block may move away from the first frame of a freeze
 _MOVING = 0.5  # levels of mean difference to the frame before that count as motion
 _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
+_RESTS, _RESTS_STEPS = (
+    0.4,
+    8,
+)  # of the usual one of so many steps before: what the last two do not reach if motion rests
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _FULL_SEVERITY_SECONDS = 4.0
 
@@ -29,9 +34,9 @@ class Freeze(Detector):
     The median mean difference from frame to frame is at most 0.35 levels of 255 (256x144 luma), and no 8x8 block's mean
     leaves that of the span's first frame by more than 2.5 levels: key frames may pulse, but nothing may move.
 
-    kinds       "freeze": the picture was moving, not fading, right up to the first repeated frame. "still_picture": the
-                picture has stood still since a cut, a fade or the file's start for at least 1 s: a slide, a title or a
-                photograph, seldom a fault
+    kinds       "freeze": the picture was moving undiminished right up to the first repeated frame, which does not fade in
+                (see fade_in.py). "still_picture": the picture has stood still since a cut, a fade or dissolve, motion that
+                came to rest or the file's start, for at least 1 s: a slide, a title or a photograph, seldom a fault
     severity    freeze: length / 4 s, at most 1; still_picture: 0.1
     confidence  of a freeze: from 0.5 up with the motion before it; 0.9 and more where motion goes on after it
     """
@@ -60,12 +65,12 @@ class Freeze(Detector):
         self._change = Change()
         self._anchor: Floats | None = None
         self._runs = 0
-        self._last: deque[Bytes] = deque(maxlen=3)
-        self._last_change = 0.0
+        self._frames: deque[Bytes] = deque(maxlen=LOOKS_BACK + 1 + _EQUAL_STEPS)
+        self._steps: deque[float] = deque(maxlen=1 + _EQUAL_STEPS)
 
     def measure(self, batch: FrameBatch) -> Measures:
         change, _ = self._change.measure(batch)
-        fades = np.array([self._fades(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)])
+        fades = np.array([self._fades(frame, step) for frame, step in zip(grey(batch), change.tolist(), strict=True)])
         blocks = block_means(batch)
         run = np.empty(len(blocks))
         for i, picture in enumerate(blocks):
@@ -75,13 +80,15 @@ class Freeze(Detector):
         spread = blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2))
         return {"frame_change": change, "run": run, "spread": spread, "fade": fades}
 
-    def _fades(self, frame: Bytes, change: float) -> bool:
-        """Whether the picture comes to rest with this frame, out of a fade or dissolve."""
-        rests = change <= _EQUAL and len(self._last) == 3 and self._last_change >= _MOVING
-        fades = rests and is_fade(*self._last)
-        self._last.append(frame)
-        self._last_change = change
-        return fades
+    def _fades(self, frame: Bytes, step: float) -> bool:
+        """Whether a stillness that begins three frames before this one has faded in."""
+        self._frames.append(frame)
+        self._steps.append(step)
+        steps = list(self._steps)
+        if len(steps) <= _EQUAL_STEPS or not steps[0] > _EQUAL or max(steps[1:]) > _EQUAL:
+            return False
+        *before, still = list(self._frames)[:-_EQUAL_STEPS]
+        return fades_in(still, before)
 
     def judge(self, track: Track) -> list[Finding]:
         run, change = track["run"], np.nan_to_num(track["frame_change"], nan=255.0)
@@ -101,21 +108,17 @@ class Freeze(Detector):
 
 def _begin(change: NDArray[np.float64], first: int, stop: int) -> int:
     """The frame that is repeated: the last one before three in a row that hardly change."""
-    for at in range(first, stop - 3):
-        if (change[at + 1 : at + 4] <= _EQUAL).all():
+    for at in range(first, stop - _EQUAL_STEPS):
+        if (change[at + 1 : at + 1 + _EQUAL_STEPS] <= _EQUAL).all():
             return at
     return stop
 
 
 def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -> Finding | None:
     start, end = track.start[first], track.end[stop - 1]
-    seconds = end - start
-    faded = bool(track["fade"][first : first + 2].any())
-    before = change[max(first - 3, 0) : first]
-    cut = first >= 3 and change[first] > max(_CUT, _CUT_TIMES * float(np.median(before)))
-    # the median of four: film at a converted rate repeats a frame of its own now and then
-    motion = float(np.median(change[first - 3 : first + 1])) if first >= 3 and not (faded or cut) else 0.0
-    middle = (start + end) / 2
+    seconds, middle = end - start, (start + end) / 2
+    faded = bool(track["fade"][first + 1 : first + 1 + _EQUAL_STEPS].any())
+    motion = 0.0 if faded or first < 3 or _is_cut(change, first) or _rests(change, first) else _motion(change, first)
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
         resumes = stop < len(track) and change[stop] >= _MOVING
         confidence = 0.5 + 0.3 * ramp(motion, _MOVING, 3.0) + (0.2 if resumes else 0.0)
@@ -124,3 +127,23 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     if seconds >= _STILL_SECONDS:
         return Finding("still_picture", start, end, 0.1, 0.9, middle, f"one still picture for {seconds:.2f} s")
     return None
+
+
+def _motion(change: NDArray[np.float64], first: int) -> float:
+    """The median of the four steps into `first`: film at a converted rate repeats a frame of its own now and then."""
+    return float(np.median(change[first - 3 : first + 1]))
+
+
+def _is_cut(change: NDArray[np.float64], first: int) -> bool:
+    """Whether the step into frame `first` is a cut, or the one before it: what an encoder still improves is no motion."""
+    for at in range(max(first - 1, 3), first + 1):
+        if change[at] > max(_CUT, _CUT_TIMES * float(np.median(change[at - 3 : at]))):
+            return True
+    return False
+
+
+def _rests(change: NDArray[np.float64], first: int) -> bool:
+    """Whether the last two steps into frame `first` are small ones of the motion before: it slows down to rest."""
+    steps = change[max(first - _RESTS_STEPS, 0) : first + 1]
+    moving = steps[steps > _EQUAL]
+    return len(moving) > 0 and float(steps[-2:].max()) <= _RESTS * float(np.median(moving))
