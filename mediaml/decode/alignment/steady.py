@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mediaml.decode.alignment.evidence import Lanes, Rows, evidence
 from mediaml.decode.alignment.path import Path, Track
+from mediaml.decode.alignment.settled import settled_lags
 from mediaml.decode.alignment.trace import Trace
 
 DROP, SIZE = 2.0, 0.02
@@ -56,14 +57,16 @@ def steady_path(distorted: Track, reference: Track, first: Path, places: NDArray
     """The path near `first`. places (M,): where among the reference's frames each distorted frame lies, at some lag."""
     phases = _phases(places)
     reach = _NARROW if phases == _DRIFTING else max(_LEAST_REACH, _REACH // phases)
-    base = _bases(first.index - places, reach)
+    lags = settled_lags(distorted, reference, first, places)
+    base = _bases(lags, reach)
     slack = 0.5 / phases + 1e-9
     low = np.floor(places + base + slack).astype(np.int64)
     part = places + base + slack - low
     shift = np.diff(base, prepend=base[0]) * phases
     lanes = Lanes(low, part, 2 * reach + 2, 2 * reach * phases, phases, shift)
     search = _Search(lanes, base * phases, len(reference))
-    for rows in evidence(distorted, reference, first, search.lanes):
+    near = np.clip(np.floor(places + lags + 1e-9).astype(np.int64), 0, len(reference) - 1)
+    for rows in evidence(distorted, reference, first, near, search.lanes):
         search.advance(rows)
     return search.path()
 
@@ -85,7 +88,7 @@ def _phases(places: NDArray[np.float64]) -> int:
 def _bases(lags: NDArray[np.float64], reach: int) -> Indices:
     """(M,) whole lags at which the rows' windows begin; moved only where the first path nears their end."""
     bases = np.empty(len(lags), np.int64)
-    middle = round(float(np.median(lags[:9])))
+    middle = round(float(lags[0]))
     for i, lag in enumerate(lags.tolist()):
         if abs(lag - middle) > reach / 2:
             middle = round(lag)
