@@ -14,6 +14,7 @@ from mediaml.decode.alignment.path import MOTION_FLOOR, Path, Track, local_motio
 _TELLS, _OF_ERROR = 2.0, 0.5  # squared codes, and a share of the error, by which another lag has to fit better
 _MOVES = 2.0  # times the least motion: rows of which a beginning is told
 _FIRST = 9
+_FITS = 10.0  # times what coding leaves, and squared codes: rows beyond show something else, whose lag means nothing
 _BLOCK = 64
 
 Floats = NDArray[np.float64]
@@ -23,14 +24,15 @@ def settled_lags(distorted: Track, reference: Track, first: Path, places: Floats
     """(M,) reference frames by which rows lie beyond `places`: the first path's lag where it plainly fits better than the
     lag so far, which goes on elsewhere."""
     lags = first.index - places
-    moves = np.flatnonzero(local_motion(reference)[first.index] > _MOVES * MOTION_FLOOR)
+    fits = first.distance <= _FITS * (1 + first.noise)
+    moves = np.flatnonzero(fits & (local_motion(reference)[first.index] > _MOVES * MOTION_FLOOR))
     lag = float(np.median(lags[moves if len(moves) >= _FIRST else slice(None)][:_FIRST]))
     found, row, last = np.empty(len(lags)), 0, len(reference) - 1
     while row < len(lags):
         rows = np.arange(row, min(row + _BLOCK, len(lags)))
         kept = np.clip(np.floor(places[rows] + lag + 1e-9).astype(np.int64), 0, last)
         misfit = _distance(distorted, reference, rows, kept)
-        better = misfit - first.distance[rows] > _TELLS + _OF_ERROR * first.distance[rows]
+        better = fits[rows] & (misfit - first.distance[rows] > _TELLS + _OF_ERROR * first.distance[rows])
         at = int(better.argmax()) if better.any() else len(rows)
         found[row : row + at] = lag
         row += at

@@ -7,6 +7,8 @@ Bars are rows and columns at the edge that never leave black in the frames looke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
 from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
+from mediaml.decode.kept import KeptFrames
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.report import DecodeReport
 from mediaml.decode.spill import Rows
@@ -55,8 +58,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Signal:
     """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code;
-    detail (N, 18, 32) int8, in half codes, what is inside each of them; from_past (N,): P pictures, of codecs whose P
-    pictures hold nothing of later ones."""
+    detail (N, 18, 32) int8, in half codes, what is inside each of them; from_past (N,): P pictures, between (N,):
+    B pictures, of codecs whose P pictures hold nothing of later ones."""
 
     pts_seconds: NDArray[np.float64]
     duration_seconds: NDArray[np.float64]
@@ -66,6 +69,7 @@ class Signal:
     report: DecodeReport
     detail: NDArray[np.int8] | None = None
     from_past: NDArray[np.bool_] | None = None
+    between: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -113,17 +117,32 @@ def _lit(brightest: NDArray[np.float32]) -> tuple[float, float]:
     return float(lit[0] / n), float((lit[-1] + 1) / n)
 
 
-def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
-    """Decodes the file once, in draft quality. Raises MediaError."""
-    report = DecodeReport()
+def read_signals(
+    files: Sequence[VideoFile], *, max_pixels: int | None = None, kept: Sequence[KeptFrames] | None = None
+) -> list[Signal]:
+    """`read_signal` of each file, each in a thread of its own."""
+    places: Sequence[KeptFrames | None] = kept or [None] * len(files)
+    with ThreadPoolExecutor(len(files)) as pool:
+        jobs = [
+            pool.submit(read_signal, file, max_pixels=max_pixels, kept=place)
+            for file, place in zip(files, places, strict=True)
+        ]
+        return [job.result() for job in jobs]
+
+
+def read_signal(file: VideoFile, *, max_pixels: int | None = None, kept: KeptFrames | None = None) -> Signal:
+    """Decodes the file once: in draft quality, or as it is into `kept`. Raises MediaError."""
+    report = DecodeReport() if kept is None else kept.report
     pictures = Pictures(file.video)
     bars = _Bars()
     pts: list[float] = []
     durations: list[float] = []
-    past: list[bool] = []
+    types: list[PictureType] = []
     thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
     size = (file.video.width, file.video.height)
-    for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
+    for timed in read_frames(file, report, max_pixels=max_pixels, draft=kept is None):
+        if kept is not None:
+            kept.add(timed)
         luma, black, span = _luma(timed, pictures)
         if not pts:
             size = (luma.shape[1], luma.shape[0])
@@ -131,15 +150,17 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
             bars.look(luma, black, span)
         pts.append(timed.pts_seconds)
         durations.append(timed.duration_seconds)
-        past.append(timed.frame.pict_type == PictureType.P)
+        types.append(PictureType(timed.frame.pict_type))
         thumb, detail = thumbnail(luma, black, span)
         thumbs.append(thumb)
         details.append(detail)
     if not pts:
         raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
     times = np.array(pts), np.array(durations)
-    from_past = np.array(past) if file.video.codec in _PLAIN_P else None
-    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), from_past)
+    past = between = None
+    if file.video.codec in _PLAIN_P:
+        past, between = (np.array([t == kind for t in types]) for kind in (PictureType.P, PictureType.B))
+    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), past, between)
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:
