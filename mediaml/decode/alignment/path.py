@@ -89,9 +89,7 @@ class Track:
         past = None if self.from_past is None else self.from_past[rows]
         between = None if self.between is None else self.between[rows]
         times = self.pts_seconds[rows]
-        return replace(
-            self, means=self.means[rows], pts_seconds=times, detail=detail, from_past=past, between=between
-        )
+        return replace(self, means=self.means[rows], pts_seconds=times, detail=detail, from_past=past, between=between)
 
     def thinned(self, every: int) -> Track:
         return self.at(slice(None, None, every))

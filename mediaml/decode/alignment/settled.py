@@ -43,5 +43,7 @@ def settled_lags(distorted: Track, reference: Track, first: Path, places: Floats
     return found
 
 
-def _distance(distorted: Track, reference: Track, rows: NDArray[np.int64], shown: NDArray[np.int64]) -> NDArray[np.float32]:
+def _distance(
+    distorted: Track, reference: Track, rows: NDArray[np.int64], shown: NDArray[np.int64]
+) -> NDArray[np.float32]:
     return pair_distance(distorted.at(rows), reference, shown)
