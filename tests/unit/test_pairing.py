@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment.anchor import Anchor, anchor_costs
 from mediaml.decode.alignment.signal import Window
 from mediaml.decode.frame_reader import VideoFile, read_frames
 from mediaml.decode.kept import KeptFrames, frame_bytes, room_for
@@ -23,6 +24,7 @@ from mediaml.decode.report import DecodeReport
 from mediaml.errors import ColourDiffers, GeometryDiffers, InvalidValue, MediaTruncated, NoStreams, UnknownName
 from mediaml.frames import FrameBatch
 from tests.clips import gradient, make_clip, sine
+from tests.real_clips import write
 
 LOSSLESS = {"qp": "0"}
 
@@ -314,3 +316,35 @@ def test_frames_are_kept_within_a_budget(tmp_path: Path) -> None:
     assert few.usable and [t.index for t in few] == [0, 1, 2]
     few.add(frames[3])  # the header said less than there is
     assert not few.usable and few.nbytes == 0 and list(few) == []
+
+
+def nearly_still(count: int, drift_pixels: float = 0.3) -> list[NDArray[np.uint8]]:
+    """(270, 320) yuv420p pictures: fine texture that creeps over a coarse one that stands."""
+    import cv2
+
+    rng = np.random.default_rng(0)
+    coarse, fine = (
+        cv2.resize(rng.normal(size=size).astype(np.float32), (320, 180), interpolation=cv2.INTER_CUBIC)
+        for size in ((45, 80), (90, 160))
+    )
+    made = []
+    for i in range(count):
+        moved = np.array([[1, 0, drift_pixels * i], [0, 1, 0]], np.float32)
+        creeping = cv2.warpAffine(fine, moved, (320, 180), borderMode=cv2.BORDER_REFLECT)
+        luma = np.clip(128 + 25 * coarse + 12 * creeping, 16, 235).astype(np.uint8)
+        made.append(np.concatenate([luma, np.full((90, 320), 128, np.uint8)]))
+    return made
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 1 << 28])
+def test_a_trimmed_start_of_a_still_scene_shows_in_its_first_picture(tmp_path: Path, keep_bytes: int) -> None:
+    shown = nearly_still(40)
+    source, encode = write(tmp_path / "s.mp4", shown, crf=4), write(tmp_path / "e.mp4", shown[5:], crf=40)
+    plan = plan_pair(video(encode), video(source), keep_bytes=keep_bytes)
+    assert plan.alignment is not None and plan.alignment.reference_index.tolist() == list(range(5, 40))
+
+
+def test_an_anchor_counts_in_steps_of_the_reference() -> None:
+    pictures = np.stack([np.full((4, 6), float(i), np.float32) for i in (0, 1, 2, 3)])
+    anchor = Anchor(7, anchor_costs(pictures[2], pictures))
+    assert anchor.at(np.array([0, 7, 8, 9, 10, 99])) == pytest.approx(np.array([4, 4, 1, 0, 1, 1]) / 1.05)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment.anchor import Anchor
 from mediaml.decode.alignment.clocks import find_path
 from mediaml.decode.alignment.facts import Cadence, cadence, count_faults, drop_unmatched
 from mediaml.decode.alignment.path import Path, Track, correlation, first_path
@@ -106,13 +107,14 @@ def align_signals(
     reference_path: str = "reference",
     *,
     windows: tuple[Window, Window] | None = None,
+    anchor: Anchor | None = None,
 ) -> Alignment:
     """The alignment of two signals; the paths are for error messages. windows: the parts of the pictures that show the same,
-    where that is known; else they are sought."""
+    where that is known; else they are sought. anchor: what the first picture says of its time, where that is known."""
     known = windows is not None
     windows = windows or _active_windows(distorted, reference)
     tracks = whole = _track(distorted, windows[0]), _track(reference, windows[1])
-    found = find_path(*tracks)
+    found = find_path(*tracks, anchor)
     similar = _similarity(*tracks, found)
     if similar is not None and similar < _SUSPECT and not known:
         windows, tracks, found, similar = _try_zooms(windows, tracks, found, similar)

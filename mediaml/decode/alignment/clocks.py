@@ -8,17 +8,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment.anchor import Anchor
 from mediaml.decode.alignment.path import Path, Track, comparable, first_path, frame_for_frame, pair_distance
 from mediaml.decode.alignment.steady import places_in, steady_path
 
 
-def find_path(distorted: Track, reference: Track) -> Path:
-    """The cheapest path of all clocks that the files' times allow. Deterministic; both need at least one frame."""
+def find_path(distorted: Track, reference: Track, anchor: Anchor | None = None) -> Path:
+    """The cheapest path of all clocks that the files' times allow. Deterministic; both need at least one frame. anchor: what
+    the first picture says."""
     distorted, reference = comparable(distorted, reference)
     first = first_path(distorted, reference)
     reference = replace(reference, gain=first.gain, offset=first.offset)
     clocks = _clocks(distorted, reference, first)
-    found = min((steady_path(distorted, reference, first, places) for places in clocks), key=lambda path: path.cost)
+    paths = (steady_path(distorted, reference, first, places, anchor) for places in clocks)
+    found = min(paths, key=lambda path: path.cost)
     index = np.clip(found.index, 0, len(reference) - 1)
     return replace(
         first, index=index, distance=pair_distance(distorted, reference, index), outside=index != found.index
