@@ -147,10 +147,8 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
 
 def _track(signal: Signal, window: Window) -> Track:
     if window.differs(Window(), 1e-6):
-        return Track(
-            windowed_thumbs(signal, window), signal.pts_seconds, from_past=signal.from_past, between=signal.between
-        )
-    return Track(signal.thumbs, signal.pts_seconds, signal.detail, from_past=signal.from_past, between=signal.between)
+        return Track(windowed_thumbs(signal, window), signal.pts_seconds, from_past=signal.from_past)
+    return Track(signal.thumbs, signal.pts_seconds, signal.detail, from_past=signal.from_past)
 
 
 def _similarity(distorted: Track, reference: Track, path: Path) -> float | None:

@@ -30,7 +30,6 @@ from mediaml.decode.alignment.stillness import stillness
 
 THETA = 0.25
 FORWARD = 1.0
-BETWEEN = 1.0
 _BLOCK = 64
 _FAR = 256  # reference frames: a block of rows is cut where the window jumps further
 _RHO_OF, _MOST_RHO = 2000, 0.95
@@ -123,8 +122,6 @@ def _block(
     drowned = np.float32(THETA**2) * error**2 / (moves - np.float32(MOTION_FLOOR - 0.05))
     unit = np.minimum(moves, error + np.float32(MOTION_FLOOR)) + drowned
     plain = np.minimum((found - least[:, None]) / unit[:, None], CAP)
-    if distorted.between is not None:
-        plain *= np.where(distorted.between[above:stop, None], np.float32(BETWEEN), np.float32(1))
     count = stop - start
     running = np.zeros((count, lanes.states), np.float32)
     holding = np.zeros((count, lanes.width), np.float32)

@@ -50,7 +50,6 @@ class Track:
     detail       (N, 18, 32) int8 in half codes: texture inside each thumbnail pixel; None where it cannot be had
     gain, offset   levels that `means` are brought to
     from_past    (N,) pictures that hold nothing of later ones (P pictures); None where that is not known
-    between      (N,) pictures predicted from both sides (B pictures)
     """
 
     means: NDArray[Any]
@@ -59,7 +58,6 @@ class Track:
     gain: float = 1.0
     offset: float = 0.0
     from_past: NDArray[np.bool_] | None = None
-    between: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -87,9 +85,8 @@ class Track:
         """Some of its frames."""
         detail = None if self.detail is None else self.detail[rows]
         past = None if self.from_past is None else self.from_past[rows]
-        between = None if self.between is None else self.between[rows]
-        times = self.pts_seconds[rows]
-        return replace(self, means=self.means[rows], pts_seconds=times, detail=detail, from_past=past, between=between)
+        seconds = self.pts_seconds[rows]
+        return replace(self, means=self.means[rows], pts_seconds=seconds, detail=detail, from_past=past)
 
     def thinned(self, every: int) -> Track:
         return self.at(slice(None, None, every))

@@ -58,8 +58,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Signal:
     """pts_seconds, duration_seconds (N,); thumbs (N, 18, 32) uint16, full-range luma in steps of 1/256 of an 8-bit code;
-    detail (N, 18, 32) int8, in half codes, what is inside each of them; from_past (N,): P pictures, between (N,):
-    B pictures, of codecs whose P pictures hold nothing of later ones."""
+    detail (N, 18, 32) int8, in half codes, what is inside each of them; from_past (N,): P pictures, of codecs whose P
+    pictures hold nothing of later ones."""
 
     pts_seconds: NDArray[np.float64]
     duration_seconds: NDArray[np.float64]
@@ -69,7 +69,6 @@ class Signal:
     report: DecodeReport
     detail: NDArray[np.int8] | None = None
     from_past: NDArray[np.bool_] | None = None
-    between: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -137,7 +136,7 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None, kept: KeptFra
     bars = _Bars()
     pts: list[float] = []
     durations: list[float] = []
-    types: list[PictureType] = []
+    past: list[bool] = []
     thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
     size = (file.video.width, file.video.height)
     for timed in read_frames(file, report, max_pixels=max_pixels, draft=kept is None):
@@ -150,17 +149,15 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None, kept: KeptFra
             bars.look(luma, black, span)
         pts.append(timed.pts_seconds)
         durations.append(timed.duration_seconds)
-        types.append(PictureType(timed.frame.pict_type))
+        past.append(timed.frame.pict_type == PictureType.P)
         thumb, detail = thumbnail(luma, black, span)
         thumbs.append(thumb)
         details.append(detail)
     if not pts:
         raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
     times = np.array(pts), np.array(durations)
-    past = between = None
-    if file.video.codec in _PLAIN_P:
-        past, between = (np.array([t == kind for t in types]) for kind in (PictureType.P, PictureType.B))
-    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), past, between)
+    from_past = np.array(past) if file.video.codec in _PLAIN_P else None
+    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), from_past)
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:
