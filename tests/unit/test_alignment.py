@@ -189,6 +189,14 @@ def test_a_still_scene_keeps_the_lag() -> None:
     assert (lags[:190] == 0).all() and (lags[195:] == 10).all()
 
 
+def test_a_still_scene_keeps_its_stated_times() -> None:
+    """Frames are lost and the times say so: nothing else tells of it where nothing moves."""
+    still = np.repeat(pictures()[:1], 60, axis=0)
+    kept = np.array([i for i in range(60) if i not in (20, 21, 22, 40)])
+    found = align_signals(signal(still[kept], pts=kept / 25, noise=0.3), signal(still))
+    assert found.reference_index.tolist() == kept.tolist()
+
+
 def test_a_lead_in_that_the_reference_lacks() -> None:
     source, other = pictures(), pictures(30, seed=5)
     found = align_signals(signal(np.concatenate([other, source]), noise=1.0), signal(source))
