@@ -8,6 +8,7 @@ map that is neither the whole, a part nor a frame of the other raises: a shift o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.decode.alignment.align import Alignment
-from mediaml.decode.frame_reader import VideoFile, read_frames
+from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.kept import KeptFrames, frames_of
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.pair.pictures import Crop
 from mediaml.decode.report import DecodeReport
@@ -51,15 +53,19 @@ class Geometry:
 
 
 def find_geometry(
-    distorted: VideoFile, reference: VideoFile, alignment: Alignment, max_pixels: int | None = None
+    distorted: VideoFile,
+    reference: VideoFile,
+    alignment: Alignment,
+    max_pixels: int | None = None,
+    kept: Sequence[KeptFrames] | None = None,
 ) -> Geometry:
-    """Decodes both files up to a few detailed pairs. Raises GeometryDiffers."""
+    """Decodes both files up to a few detailed pairs, or looks at the frames kept. Raises GeometryDiffers."""
     sizes = [(f.video.width, f.video.height) for f in (distorted, reference)]
     if min(min(s) for s in sizes) < _SMALLEST:
         return Geometry(notes=("geometry not checked: the pictures are too small",))
     maps: list[NDArray[np.float64]] = []
     for chosen in _choices(alignment):
-        maps = maps or _maps(_pairs(distorted, reference, chosen, max_pixels))
+        maps = maps or _maps(_pairs(distorted, reference, chosen, max_pixels, kept))
     if not maps:
         return Geometry(notes=("geometry not checked: too little detail in the pictures",))
     matrix = np.median(np.stack(maps), axis=0)
@@ -100,22 +106,26 @@ def _maps(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> list[NDAr
 
 
 def _pairs(
-    distorted: VideoFile, reference: VideoFile, chosen: NDArray[np.int64], max_pixels: int | None
+    distorted: VideoFile,
+    reference: VideoFile,
+    chosen: NDArray[np.int64],
+    max_pixels: int | None,
+    kept: Sequence[KeptFrames] | None,
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Luma of aligned pairs at the working size."""
     working = _working_size(*((f.video.width, f.video.height) for f in (distorted, reference)))
     sides = [
-        _pictures(file, set(chosen[:, column].tolist()), working, max_pixels)
+        _pictures(file, set(chosen[:, column].tolist()), working, max_pixels, kept[column] if kept else None)
         for column, file in enumerate((distorted, reference))
     ]
     return [(sides[0][i], sides[1][j]) for i, j in chosen.tolist() if i in sides[0] and j in sides[1]]
 
 
 def _pictures(
-    file: VideoFile, wanted: set[int], size: tuple[int, int], max_pixels: int | None
+    file: VideoFile, wanted: set[int], size: tuple[int, int], max_pixels: int | None, kept: KeptFrames | None
 ) -> dict[int, NDArray[np.uint8]]:
     pictures, found, last = Pictures(file.video), {}, max(wanted)
-    for timed in read_frames(file, DecodeReport(), max_pixels=max_pixels):
+    for timed in frames_of(file, DecodeReport(), kept, max_pixels):
         if timed.index in wanted:
             (luma, *_), depth = pictures.make(View.luma(), timed.frame, pictures.source(timed.frame))
             eight = luma if depth == 8 else np.right_shift(luma, depth - 8).astype(np.uint8)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from mediaml.decode.alignment.align import Alignment, align, align_signals
 from mediaml.decode.alignment.evidence import _forward
-from mediaml.decode.alignment.path import Track
+from mediaml.decode.alignment.path import Path as FirstPath
+from mediaml.decode.alignment.path import Track, pair_distance
+from mediaml.decode.alignment.settled import settled_lags
 from mediaml.decode.alignment.signal import Signal, Window, read_signal
 from mediaml.decode.alignment.stillness import stillness
 from mediaml.decode.frame_reader import VideoFile
@@ -171,6 +173,30 @@ def test_a_last_frame_shown_twice_is_a_repeat() -> None:
     source = pictures()
     found = align_signals(signal(source[order], noise=0.3), signal(source[:180]))
     assert found.reference_index.tolist() == order
+
+
+def test_a_still_scene_keeps_the_lag() -> None:
+    """What fits by chance moves it nowhere; frames lost where something moves do."""
+    shown = pictures()
+    shown[80:160] = shown[80] + np.linspace(0, 0.5, 80)[:, None, None]
+    order = np.concatenate([np.arange(190), np.arange(200, N)])
+    wandering = order.copy()
+    wandering[82:150] = 159
+    tracks = [Track(made.astype(np.float32) - 128, np.arange(len(made)) / 25) for made in (shown[order] + 3, shown)]
+    path = FirstPath(wandering, pair_distance(tracks[0], tracks[1], wandering), noise=9.0)
+    assert (path.distance[82:150] < pair_distance(tracks[0], tracks[1], order)[82:150] + 4).all()
+    lags = settled_lags(tracks[0], tracks[1], path, np.arange(len(order), dtype=np.float64))
+    assert (lags[:190] == 0).all() and (lags[195:] == 10).all()
+
+
+def test_a_nearly_still_scene_keeps_its_stated_times() -> None:
+    """Frames are lost and the times say so; the pictures, of which a coder shows older ones, hardly tell."""
+    first, second = pictures()[:2]
+    creeping = first + (second - first) / (second - first).std() * np.linspace(0, 2, 60)[:, None, None]
+    kept = np.array([i for i in range(60) if i not in (20, 21, 22, 40)])
+    late = creeping[np.maximum(kept - 3, 0)]
+    found = align_signals(signal(late, pts=kept / 25, noise=0.5), signal(creeping))
+    assert found.reference_index.tolist() == kept.tolist()
 
 
 def test_a_lead_in_that_the_reference_lacks() -> None:

@@ -11,15 +11,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mediaml.decode.frame_reader import VideoFile
+from mediaml.decode.alignment.anchor import Anchor, anchor_costs
+from mediaml.decode.alignment.signal import Window
+from mediaml.decode.frame_reader import VideoFile, read_frames
+from mediaml.decode.kept import KeptFrames, frame_bytes, room_for
 from mediaml.decode.pair.format import pair_format, target_size
 from mediaml.decode.pair.pictures import Crop
-from mediaml.decode.pair.plan import plan_pair
+from mediaml.decode.pair.plan import PairPlan, plan_pair
 from mediaml.decode.pair.stream import PairStream
 from mediaml.decode.raw_video import RawFormat
+from mediaml.decode.report import DecodeReport
 from mediaml.errors import ColourDiffers, GeometryDiffers, InvalidValue, MediaTruncated, NoStreams, UnknownName
 from mediaml.frames import FrameBatch
 from tests.clips import gradient, make_clip, sine
+from tests.real_clips import write
 
 LOSSLESS = {"qp": "0"}
 
@@ -252,6 +257,9 @@ def test_a_centre_cut_is_compared_with_its_part(tmp_path: Path) -> None:
     cut = [texture(320, 180, 3 * i)[:, 40:280] for i in range(8)]
     plan = plan_pair(video(make_clip(tmp_path / "b.mp4", cut, options=LOSSLESS)), a)
     assert plan.crops == (None, Crop(40, 0, 240, 180)) and plan.form.size == (240, 180)
+    assert plan.alignment is not None  # made again within the crop
+    assert plan.alignment.reference_window == Window(40 / 320, 0, 280 / 320, 1)
+    assert plan.alignment.reference_index.tolist() == list(range(8))
 
 
 def test_another_size_is_no_fault(tmp_path: Path) -> None:
@@ -261,3 +269,82 @@ def test_another_size_is_no_fault(tmp_path: Path) -> None:
     small = [cv2.resize(texture(320, 180, 3 * i), (214, 120), interpolation=cv2.INTER_AREA) for i in range(8)]
     plan = plan_pair(video(make_clip(tmp_path / "b.mp4", small, options=LOSSLESS)), a)
     assert plan.crops == (None, None) and plan.form.size == (320, 180)
+
+
+def texture_pair(folder: Path) -> tuple[VideoFile, VideoFile]:
+    shown = [texture(320, 180, 3 * i) for i in range(8)]
+    return video(make_clip(folder / "a.mp4", shown)), video(make_clip(folder / "b.mp4", shown, options=LOSSLESS))
+
+
+def stream_of(plan: PairPlan) -> list[FrameBatch]:
+    with PairStream(plan.distorted, plan.reference, plan.form, plan.pairs, kept=plan.kept) as stream:
+        made = list(stream)
+        assert [report.frames_decoded for report in stream.reports] == [8, 8]
+    return made
+
+
+def test_a_short_pair_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediaml.decode import kept
+    from mediaml.decode.pair import stream
+
+    files = texture_pair(tmp_path)
+    again = stream_of(plan_pair(*files, keep_bytes=0))
+    plan = plan_pair(*files)
+    assert plan.kept is not None and all(k.usable for k in plan.kept)
+    with monkeypatch.context() as patched:
+        for module in (kept, stream):
+            patched.setattr(module, "read_frames", None)
+        once = stream_of(plan)
+    assert not any(k.usable or k.nbytes for k in plan.kept)  # given away: memory fell while they were used
+    thrice = stream_of(plan)
+    for other in (again, thrice):
+        for a, b in zip(once, other, strict=True):
+            assert a.planes is not None and b.planes is not None
+            assert torch.equal(a.planes.y, b.planes.y) and torch.equal(a.pts_seconds, b.pts_seconds)
+
+
+def test_frames_are_kept_within_a_budget(tmp_path: Path) -> None:
+    files = texture_pair(tmp_path)
+    each = 8 * 320 * 180 * 3 / 2
+    assert room_for(files, int(2 * each) - 1) is None
+    room = room_for(files, int(2.5 * each))
+    assert room is not None and [k.limit_bytes for k in room] == [1.25 * each] * 2
+    frames = list(read_frames(files[0], DecodeReport()))
+    few = KeptFrames(3 * frame_bytes(frames[0].frame))
+    for timed in frames[:3]:
+        few.add(timed)
+    assert few.usable and [t.index for t in few] == [0, 1, 2]
+    few.add(frames[3])  # the header said less than there is
+    assert not few.usable and few.nbytes == 0 and list(few) == []
+
+
+def nearly_still(count: int, drift_pixels: float = 0.3) -> list[NDArray[np.uint8]]:
+    """(270, 320) yuv420p pictures: fine texture that creeps over a coarse one that stands."""
+    import cv2
+
+    rng = np.random.default_rng(0)
+    coarse, fine = (
+        cv2.resize(rng.normal(size=size).astype(np.float32), (320, 180), interpolation=cv2.INTER_CUBIC)
+        for size in ((45, 80), (90, 160))
+    )
+    made = []
+    for i in range(count):
+        moved = np.array([[1, 0, drift_pixels * i], [0, 1, 0]], np.float32)
+        creeping = cv2.warpAffine(fine, moved, (320, 180), borderMode=cv2.BORDER_REFLECT)
+        luma = np.clip(128 + 25 * coarse + 12 * creeping, 16, 235).astype(np.uint8)
+        made.append(np.concatenate([luma, np.full((90, 320), 128, np.uint8)]))
+    return made
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 1 << 28])
+def test_a_trimmed_start_of_a_still_scene_shows_in_its_first_picture(tmp_path: Path, keep_bytes: int) -> None:
+    shown = nearly_still(40)
+    source, encode = write(tmp_path / "s.mp4", shown, crf=4), write(tmp_path / "e.mp4", shown[5:], crf=40)
+    plan = plan_pair(video(encode), video(source), keep_bytes=keep_bytes)
+    assert plan.alignment is not None and plan.alignment.reference_index.tolist() == list(range(5, 40))
+
+
+def test_an_anchor_counts_in_steps_of_the_reference() -> None:
+    pictures = np.stack([np.full((4, 6), float(i), np.float32) for i in (0, 1, 2, 3)])
+    anchor = Anchor(7, anchor_costs(pictures[2], pictures))
+    assert anchor.at(np.array([0, 7, 8, 9, 10, 99])) == pytest.approx(np.array([4, 4, 1, 0, 1, 1]) / 1.05)

@@ -7,17 +7,17 @@ picture, and other content, raise.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment.anchor import Anchor
 from mediaml.decode.alignment.clocks import find_path
 from mediaml.decode.alignment.facts import Cadence, cadence, count_faults, drop_unmatched
 from mediaml.decode.alignment.path import Path, Track, correlation, first_path
-from mediaml.decode.alignment.signal import HEIGHT, WIDTH, Signal, Window, read_signal, windowed_thumbs
+from mediaml.decode.alignment.signal import HEIGHT, WIDTH, Signal, Window, read_signals, windowed_thumbs
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.errors import ContentDiffers, GeometryDiffers
 
@@ -96,21 +96,27 @@ def align(distorted: VideoFile, reference: VideoFile, *, max_pixels: int | None 
 
     Raises MediaError of either file, ContentDiffers, GeometryDiffers.
     """
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(read_signal, file, max_pixels=max_pixels) for file in (distorted, reference)]
-        found = [job.result() for job in jobs]
-    return align_signals(found[0], found[1], distorted.path, reference.path)
+    signals = read_signals((distorted, reference), max_pixels=max_pixels)
+    return align_signals(signals[0], signals[1], distorted.path, reference.path)
 
 
 def align_signals(
-    distorted: Signal, reference: Signal, path: str = "distorted", reference_path: str = "reference"
+    distorted: Signal,
+    reference: Signal,
+    path: str = "distorted",
+    reference_path: str = "reference",
+    *,
+    windows: tuple[Window, Window] | None = None,
+    anchor: Anchor | None = None,
 ) -> Alignment:
-    """The alignment of two signals; the paths are for error messages."""
-    windows = _active_windows(distorted, reference)
+    """The alignment of two signals; the paths are for error messages. windows: the parts of the pictures that show the same,
+    where that is known; else they are sought. anchor: what the first picture says of its time, where that is known."""
+    known = windows is not None
+    windows = windows or _active_windows(distorted, reference)
     tracks = whole = _track(distorted, windows[0]), _track(reference, windows[1])
-    found = find_path(*tracks)
+    found = find_path(*tracks, anchor)
     similar = _similarity(*tracks, found)
-    if similar is not None and similar < _SUSPECT:
+    if similar is not None and similar < _SUSPECT and not known:
         windows, tracks, found, similar = _try_zooms(windows, tracks, found, similar)
     if similar is not None and similar < SAME_CONTENT:
         _refuse_turned(*whole, path)

@@ -73,10 +73,10 @@ class Rows:
     still: Floats
 
 
-def evidence(distorted: Track, reference: Track, first: Path, lanes: Lanes) -> Iterator[Rows]:
+def evidence(distorted: Track, reference: Track, first: Path, near: Indices, lanes: Lanes) -> Iterator[Rows]:
     """All rows, block by block; the first row of a block that follows a jump has no innovation."""
     rho = _inheritance(distorted, reference, first)
-    motion, still = local_motion(reference), stillness(distorted, reference, first.index)
+    motion, still = local_motion(reference), stillness(distorted, reference, near)
     breaks = set((np.flatnonzero(np.abs(np.diff(lanes.low)) > _FAR) + 1).tolist())
     edges = sorted({*range(0, len(distorted), _BLOCK), *breaks, len(distorted)})
     for start, stop in pairwise(edges):

@@ -81,11 +81,15 @@ class Track:
     def period_seconds(self) -> float:
         return float(np.median(np.diff(self.pts_seconds))) if len(self) > 1 else 0.04
 
+    def at(self, rows: Rows) -> Track:
+        """Some of its frames."""
+        detail = None if self.detail is None else self.detail[rows]
+        past = None if self.from_past is None else self.from_past[rows]
+        seconds = self.pts_seconds[rows]
+        return replace(self, means=self.means[rows], pts_seconds=seconds, detail=detail, from_past=past)
+
     def thinned(self, every: int) -> Track:
-        detail = None if self.detail is None else self.detail[::every]
-        past = None if self.from_past is None else self.from_past[::every]
-        seconds = self.pts_seconds[::every]
-        return replace(self, means=self.means[::every], pts_seconds=seconds, detail=detail, from_past=past)
+        return self.at(slice(None, None, every))
 
 
 def comparable(distorted: Track, reference: Track) -> tuple[Track, Track]:

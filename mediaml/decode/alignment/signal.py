@@ -7,6 +7,8 @@ Bars are rows and columns at the edge that never leave black in the frames looke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from mediaml.decode.colour import Source
 from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
+from mediaml.decode.kept import KeptFrames
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.report import DecodeReport
 from mediaml.decode.spill import Rows
@@ -113,9 +116,22 @@ def _lit(brightest: NDArray[np.float32]) -> tuple[float, float]:
     return float(lit[0] / n), float((lit[-1] + 1) / n)
 
 
-def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
-    """Decodes the file once, in draft quality. Raises MediaError."""
-    report = DecodeReport()
+def read_signals(
+    files: Sequence[VideoFile], *, max_pixels: int | None = None, kept: Sequence[KeptFrames] | None = None
+) -> list[Signal]:
+    """`read_signal` of each file, each in a thread of its own."""
+    places: Sequence[KeptFrames | None] = kept or [None] * len(files)
+    with ThreadPoolExecutor(len(files)) as pool:
+        jobs = [
+            pool.submit(read_signal, file, max_pixels=max_pixels, kept=place)
+            for file, place in zip(files, places, strict=True)
+        ]
+        return [job.result() for job in jobs]
+
+
+def read_signal(file: VideoFile, *, max_pixels: int | None = None, kept: KeptFrames | None = None) -> Signal:
+    """Decodes the file once: in draft quality, or as it is into `kept`. Raises MediaError."""
+    report = DecodeReport() if kept is None else kept.report
     pictures = Pictures(file.video)
     bars = _Bars()
     pts: list[float] = []
@@ -123,7 +139,9 @@ def read_signal(file: VideoFile, *, max_pixels: int | None = None) -> Signal:
     past: list[bool] = []
     thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
     size = (file.video.width, file.video.height)
-    for timed in read_frames(file, report, max_pixels=max_pixels, draft=True):
+    for timed in read_frames(file, report, max_pixels=max_pixels, draft=kept is None):
+        if kept is not None:
+            kept.add(timed)
         luma, black, span = _luma(timed, pictures)
         if not pts:
             size = (luma.shape[1], luma.shape[0])

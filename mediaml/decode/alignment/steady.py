@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaml.decode.alignment.anchor import Anchor
 from mediaml.decode.alignment.evidence import Lanes, Rows, evidence
 from mediaml.decode.alignment.path import Path, Track
+from mediaml.decode.alignment.settled import settled_lags
 from mediaml.decode.alignment.trace import Trace
 
 DROP, SIZE = 2.0, 0.02
@@ -52,18 +54,22 @@ class Steady:
     cost: float
 
 
-def steady_path(distorted: Track, reference: Track, first: Path, places: NDArray[np.float64]) -> Steady:
+def steady_path(
+    distorted: Track, reference: Track, first: Path, places: NDArray[np.float64], anchor: Anchor | None = None
+) -> Steady:
     """The path near `first`. places (M,): where among the reference's frames each distorted frame lies, at some lag."""
     phases = _phases(places)
     reach = _NARROW if phases == _DRIFTING else max(_LEAST_REACH, _REACH // phases)
-    base = _bases(first.index - places, reach)
+    lags = settled_lags(distorted, reference, first, places)
+    base = _bases(lags, reach)
     slack = 0.5 / phases + 1e-9
     low = np.floor(places + base + slack).astype(np.int64)
     part = places + base + slack - low
     shift = np.diff(base, prepend=base[0]) * phases
     lanes = Lanes(low, part, 2 * reach + 2, 2 * reach * phases, phases, shift)
-    search = _Search(lanes, base * phases, len(reference))
-    for rows in evidence(distorted, reference, first, search.lanes):
+    search = _Search(lanes, base * phases, len(reference), anchor)
+    near = np.clip(np.floor(places + lags + 1e-9).astype(np.int64), 0, len(reference) - 1)
+    for rows in evidence(distorted, reference, first, near, search.lanes):
         search.advance(rows)
     return search.path()
 
@@ -85,7 +91,7 @@ def _phases(places: NDArray[np.float64]) -> int:
 def _bases(lags: NDArray[np.float64], reach: int) -> Indices:
     """(M,) whole lags at which the rows' windows begin; moved only where the first path nears their end."""
     bases = np.empty(len(lags), np.int64)
-    middle = round(float(np.median(lags[:9])))
+    middle = round(float(lags[0]))
     for i, lag in enumerate(lags.tolist()):
         if abs(lag - middle) > reach / 2:
             middle = round(lag)
@@ -100,8 +106,8 @@ class _Search:
     the distance from the state that stays.
     """
 
-    def __init__(self, lanes: Lanes, lags: Indices, references: int) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: Lanes, lags: Indices, references: int, anchor: Anchor | None = None) -> None:
+        self.lanes, self._anchor = lanes, anchor
         self._lags, self._last = lags, references - 1
         self._numbers = np.arange(lanes.states)
         self._places = np.arange(lanes.width)
@@ -123,6 +129,8 @@ class _Search:
             else:
                 first = np.abs(self.lanes.low[i] + columns)
                 self._running = START * (first != 0) + FROM_EQUAL * first
+                if self._anchor is not None:
+                    self._running = self._running + self._anchor.at(self.lanes.low[i] + columns)
             self._running = self._running + fits
             self._columns = columns
 

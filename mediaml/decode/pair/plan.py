@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment.align import Alignment
-from mediaml.decode.alignment.align import align as align_files
-from mediaml.decode.alignment.signal import Window
+from mediaml.decode.alignment.align import Alignment, align_signals
+from mediaml.decode.alignment.anchor import find_anchor
+from mediaml.decode.alignment.signal import Signal, Window, read_signals
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.geometry import Geometry, find_geometry
+from mediaml.decode.kept import KEPT_BYTES, KeptFrames, room_for
 from mediaml.decode.pair.format import PairFormat, pair_format
 from mediaml.decode.pair.pictures import Crop
+
+_CONTRADICTS = 0.5  # units of an anchor, by which the path's first frame fits worse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairPlan:
-    """alignment None: frame i against frame i. crops: parts of the distorted and of the reference picture; None for whole."""
+    """alignment None: frame i against frame i. crops: parts of the distorted and of the reference picture; None for whole.
+    kept: the decoded frames of both files, where they are few; the first PairStream takes them."""
 
     distorted: VideoFile
     reference: VideoFile
@@ -27,6 +32,7 @@ class PairPlan:
     alignment: Alignment | None
     crops: tuple[Crop | None, Crop | None] = (None, None)
     notes: tuple[str, ...] = ()
+    kept: tuple[KeptFrames, ...] | None = None
 
     @property
     def pairs(self) -> NDArray[np.int64] | None:
@@ -48,8 +54,10 @@ def plan_pair(
     align: bool = True,
     scale_to: str = "reference",
     max_pixels: int | None = None,
+    keep_bytes: int = KEPT_BYTES,
 ) -> PairPlan:
-    """Refuses what cannot be compared, cheapest checks first; then aligns.
+    """Refuses what cannot be compared, cheapest checks first; then aligns. Where the decoded frames of both files take at
+    most `keep_bytes`, they are kept for scoring, which then decodes nothing.
 
     Raises InvalidValue, MediaError of either file, ColourDiffers, ContentDiffers, GeometryDiffers.
     """
@@ -57,13 +65,45 @@ def plan_pair(
     if not align:
         notes = (*_scaling_notes(distorted, reference, form.size, (None, None)), *form.notes)
         return PairPlan(distorted, reference, form, None, notes=(*notes, "not aligned: frame i against frame i"))
-    found = align_files(distorted, reference, max_pixels=max_pixels)
-    geometry = find_geometry(distorted, reference, found, max_pixels)
+    kept = room_for((distorted, reference), keep_bytes)
+    signals = read_signals((distorted, reference), max_pixels=max_pixels, kept=kept)
+    found = align_signals(signals[0], signals[1], distorted.path, reference.path)
+    geometry = find_geometry(distorted, reference, found, max_pixels, kept)
+    windows = _windows(distorted, geometry.crops[0]), _windows(reference, geometry.crops[1])
+    found = _refined((distorted, reference), signals, found, windows, max_pixels, kept)
     if any(geometry.crops):
         form = replace(form, size=_cropped_size(form.size, scale_to, distorted, reference, geometry))
     scaled = _scaling_notes(distorted, reference, form.size, geometry.crops)
     notes = (*scaled, *form.notes, *geometry.notes, *alignment_notes(found, cropped=any(geometry.crops)))
-    return PairPlan(distorted, reference, form, found, geometry.crops, notes)
+    return PairPlan(distorted, reference, form, found, geometry.crops, notes, tuple(kept) if kept else None)
+
+
+def _refined(
+    files: tuple[VideoFile, VideoFile],
+    signals: Sequence[Signal],
+    found: Alignment,
+    windows: tuple[Window, Window],
+    max_pixels: int | None,
+    kept: Sequence[KeptFrames] | None,
+) -> Alignment:
+    """The alignment again, where more is known than thumbnails told: the crop, or when the first picture is from."""
+    moved = found.distorted_window.differs(windows[0]) or found.reference_window.differs(windows[1])
+    pairs = found.pairs()
+    start = max(0, int(pairs[0, 1] - pairs[0, 0]))
+    anchor = find_anchor(files, signals, windows, start, max_pixels, kept)
+    begins = found.reference_index[:1]
+    told = anchor is not None and (begins[0] < 0 or anchor.at(begins)[0] > _CONTRADICTS)
+    if not (moved or told):
+        return found
+    names = files[0].path, files[1].path
+    return align_signals(signals[0], signals[1], *names, windows=windows if moved else None, anchor=anchor)
+
+
+def _windows(file: VideoFile, crop: Crop | None) -> Window:
+    wide, high = file.video.width, file.video.height
+    if crop is None:
+        return Window()
+    return Window(crop.x / wide, crop.y / high, (crop.x + crop.width) / wide, (crop.y + crop.height) / high)
 
 
 def _scaling_notes(

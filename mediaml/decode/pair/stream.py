@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Thread
 from types import TracebackType
 from typing import Literal
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mediaml.decode.frame_reader import VideoFile, read_frames
+from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
 from mediaml.decode.handover import Handover, Stopped
+from mediaml.decode.kept import KeptFrames
 from mediaml.decode.lanes import batch_capacity
 from mediaml.decode.pair.format import PairFormat
 from mediaml.decode.pair.pictures import Crop, PairPictures, Picture
@@ -32,8 +33,10 @@ class _Side:
         wanted: NDArray[np.bool_] | None,
         max_pixels: int | None,
         queue_bytes: int,
+        kept: KeptFrames | None,
     ) -> None:
-        self.report = DecodeReport()
+        self._kept = kept if kept is not None and kept.usable else None
+        self.report = DecodeReport() if self._kept is None else self._kept.report
         self.delivered = 0
         self._file, self._pictures, self._wanted = file, pictures, wanted
         self._max_pixels = max_pixels
@@ -51,11 +54,16 @@ class _Side:
         self._queue.stop()
         self._thread.join()
 
+    def _frames(self) -> Iterator[TimedFrame]:
+        if self._kept is not None:
+            return self._kept.take()
+        return read_frames(self._file, self.report, max_pixels=self._max_pixels)
+
     def _run(self) -> None:
         error: BaseException | None = None
         last = None if self._wanted is None else int(np.flatnonzero(self._wanted)[-1])
         try:
-            for timed in read_frames(self._file, self.report, max_pixels=self._max_pixels):
+            for timed in self._frames():
                 if self._queue.stopped:
                     raise Stopped
                 if last is not None and timed.index > last:
@@ -76,7 +84,8 @@ class PairStream:
 
     `pairs` (K, 2) are distorted and reference frame numbers, both ascending (`Alignment.pairs`); None pairs frame i with
     frame i until either file ends. Both files are decoded in their own threads; at most `queue_bytes` of prepared pictures a
-    side wait, so memory does not grow with duration. The batches' `colour` is that of the common form.
+    side wait, so memory does not grow with duration. Files of which all frames are `kept` are not decoded again; the frames
+    are given up as they are used. The batches' `colour` is that of the common form.
 
     Iterating raises MediaError. Reports are complete when the iteration has ended.
     """
@@ -92,7 +101,9 @@ class PairStream:
         device: torch.device | str = "cpu",
         max_pixels: int | None = None,
         queue_bytes: int = QUEUE_BYTES,
+        kept: Sequence[KeptFrames] | None = None,
     ) -> None:
+        self._kept: Sequence[KeptFrames | None] = kept or (None, None)
         self.form, self.device = form, torch.device(device)
         self._pairs = pairs
         self._files = (distorted, reference)
@@ -128,7 +139,8 @@ class PairStream:
             if self._pairs is not None:
                 wanted = np.zeros(int(self._pairs[:, column].max()) + 1, bool)
                 wanted[self._pairs[:, column]] = True
-            self._sides.append(_Side(file, PairPictures(file, self.form, name, crop), wanted, *self._limits))
+            pictures = PairPictures(file, self.form, name, crop)
+            self._sides.append(_Side(file, pictures, wanted, *self._limits, self._kept[column]))
         try:
             yield from self._batches()
         finally:

@@ -142,8 +142,9 @@ def score_plan(
     for runner in runners:
         runner.start(plan.distorted.media)
     stream = PairStream(
-        plan.distorted, plan.reference, plan.form, plan.pairs, crops=plan.crops, device=device, max_pixels=max_pixels
-    )
+        plan.distorted, plan.reference, plan.form, plan.pairs,
+        crops=plan.crops, device=device, max_pixels=max_pixels, kept=plan.kept,
+    )  # fmt: skip
     numbers: list[tuple[NDArray, ...]] = []
     frames = 0
     with torch.inference_mode(), stream:
@@ -167,7 +168,10 @@ def _run_outside(
 ) -> ScoreResult:
     from mediaml.engine.score.libvmaf import run_libvmaf
 
-    stream = PairStream(plan.distorted, plan.reference, plan.form, plan.pairs, crops=plan.crops, max_pixels=max_pixels)
+    stream = PairStream(
+        plan.distorted, plan.reference, plan.form, plan.pairs,
+        crops=plan.crops, max_pixels=max_pixels, kept=plan.kept,
+    )  # fmt: skip
     runners, numbers = run_libvmaf(outside, plan, stream, chosen.analyzers, _numbers, progress)
     if not numbers:
         raise NothingDecoded(plan.distorted.path, "no pair of frames could be decoded")
