@@ -15,7 +15,7 @@ import numpy as np
 from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
 from mediaml.decode.report import DecodeReport
 
-KEPT_BYTES = 512 << 20  # of both files of a pair together
+KEPT_BYTES = 768 << 20  # of both files of a pair together
 
 
 class KeptFrames:

@@ -31,6 +31,7 @@ CAP = 60.0
 STEP = 1.0
 JUMP = 2.0
 _BLOCK = 64
+_PIECE = 4096  # reference frames
 _RETIMED = 0.06
 MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are not seen, and are mostly coding
 _NOISE_FLOOR = 0.1  # of the mean squared difference, in squared 8-bit codes
@@ -174,11 +175,13 @@ def _solve(distorted: Track, reference: Track, band: _Band) -> Path:
     return Path(index, pair_distance(distorted, reference, index), noise)
 
 
-def _distances(distorted: Track, reference: Track, band: _Band, rows: slice) -> Floats:
-    """(rows, band width) mean squared differences."""
+def _distances(distorted: Track, reference: Track, band: _Band, rows: Rows) -> Floats:
+    """(rows, band width) mean squared differences; the reference is made float piece by piece."""
     low = band.low[rows]
     first, stop = int(low[0]), int(low[-1]) + band.width
-    squares = squared_differences(distorted.vectors(rows), reference.vectors(slice(first, stop)))
+    shown = distorted.vectors(rows)
+    pieces = [slice(s, min(s + _PIECE, stop)) for s in range(first, stop, _PIECE)]
+    squares = np.concatenate([squared_differences(shown, reference.vectors(piece)) for piece in pieces], axis=1)
     if first == low[-1]:
         return squares
     columns = (low - first)[:, None] + np.arange(band.width)[None]
@@ -193,8 +196,10 @@ def squared_differences(a: Floats, b: Floats) -> Floats:
 
 def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     """What coding leaves: the median distance of the nearest pictures, of about 512 frames."""
-    rows = range(0, len(distorted), max(1, len(distorted) // 512))
-    found = [float(_distances(distorted, reference, band, slice(row, row + 1)).min()) for row in rows]
+    rows = np.arange(0, len(distorted), max(1, len(distorted) // 512))
+    together = _BLOCK if band.low[0] == band.low[-1] else 1  # rows that look at the same reference frames
+    groups = [rows[start : start + together] for start in range(0, len(rows), together)]
+    found = np.concatenate([_distances(distorted, reference, band, group).min(1) for group in groups])
     return float(np.median(found)) + _NOISE_FLOOR
 
 

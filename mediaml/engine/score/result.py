@@ -37,6 +37,7 @@ class ScoreResult:
     runners         the analyzers that ran, with all their rows (for the lake)
     failed          analyzer -> why it gave nothing
     backend         what computed the metrics
+    align_seconds   until scoring began: decoding for alignment (of a short pair all decoding), alignment and geometry
     notes           what was assumed, converted, cut off or not compared
     """
 
