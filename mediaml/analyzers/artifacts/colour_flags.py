@@ -113,8 +113,8 @@ def _limited(track: Track) -> list[Finding]:
     if share < _BEYOND_FRAMES and not (lowest <= -_FAR and highest >= 1 + _FAR):
         return []
     message = (
-        f"flagged limited range, but luma reaches from {100 * lowest:.0f} to {100 * highest:.0f} % of it, and {100 * share:.0f}"
-        " % of the pictures use the code values of full range"
+        f"flagged limited range, but luma reaches from {100 * lowest:.0f} to {100 * highest:.0f} % of it, "
+        f"and {100 * share:.0f} % of the pictures use the code values of full range"
     )
     return [_whole(track, "wrong_range", 0.7, 0.5 + 0.5 * ramp(share, 0.0, 0.8), message)]
 
