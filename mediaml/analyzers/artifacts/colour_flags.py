@@ -20,6 +20,8 @@ _FOOT, _HEAD = (7 - 16) / 219, (249 - 16) / 219  # beyond what filters and codec
 _BEYOND = 0.002  # share of a picture
 _OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
 _BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
+_TENTH = 10  # per cent of the samples, in which each end is left by _FAR at least
+_FAR = 0.03  # of the range, by a thousandth of the picture: overshoot of limited pictures stays within it at one end
 _RINGING = 7.5 / 255  # beyond black and white that filters and coders leave
 _NEAR_BLACK, _NEAR_WHITE = (27 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
 _EXCESS = 0.004  # share of the picture out of gamut by the stated matrix
@@ -32,7 +34,8 @@ class ColourFlags(Detector):
     """One finding a file at most of each kind, over the whole file.
 
     kinds "wrong_range": flagged limited, yet a quarter of the pictures use the foot below 7 and go beyond white, or the head
-          above 249 of 255 and go below black; or flagged full, yet black lies near 16 and white near 235 throughout.
+          above 249 of 255 and go below black, or a tenth leave black and a tenth white by 3 %; or flagged full, yet black
+          lies near 16 and white near 235 throughout.
           "wrong_matrix": saturated colours leave the R'G'B' cube by the stated one of BT.601 and BT.709 but not by the
           other one; needs saturated colours.
           "inconsistent_flags": PQ or HLG with 8 bits or BT.709 primaries, BT.2020 primaries with an older matrix
@@ -105,12 +108,15 @@ def _excess(sample: ChromaSamples, matrix: str | None) -> float:
 def _limited(track: Track) -> list[Finding]:
     foot, head = track["foot"] >= _BEYOND, track["head"] >= _BEYOND
     beyond = (foot & (track["high"] >= _OVER)) | (head & (track["low"] <= _UNDER))
-    both = beyond.mean() >= _BEYOND_FRAMES
-    if not both:
-        return []
     share = float(beyond.mean())
-    message = f"flagged limited range, but {100 * share:.0f} % of the pictures use the code values of full range"
-    return [_whole(track, "wrong_range", 0.7, 0.6 + 0.4 * ramp(share, _BEYOND_FRAMES, 0.8), message)]
+    lowest, highest = float(np.percentile(track["low"], _TENTH)), float(np.percentile(track["high"], 100 - _TENTH))
+    if share < _BEYOND_FRAMES and not (lowest <= -_FAR and highest >= 1 + _FAR):
+        return []
+    message = (
+        f"flagged limited range, but luma reaches from {100 * lowest:.0f} to {100 * highest:.0f} % of it, "
+        f"and {100 * share:.0f} % of the pictures use the code values of full range"
+    )
+    return [_whole(track, "wrong_range", 0.7, 0.5 + 0.5 * ramp(share, 0.0, 0.8), message)]
 
 
 def _full(track: Track) -> list[Finding]:

@@ -18,7 +18,8 @@ _LARGE_SHARE, _LARGE_SLOPE_SHARE = 0.4, 0.05  # where much is burnt out, little 
 _TINTED = (128, 245)  # least channel of a colour whose greatest one is burnt out
 _TINTED_SHARE = 0.02
 _PEAK_PERCENTILE = 99.5
-_UNDER_PEAK, _UNDER_MEAN = 90.0, 45.0  # levels that an under-exposed picture stays below
+_UNDER_PEAK, _UNDER_MEAN = 90.0, 60.0  # levels that an under-exposed picture stays below
+_LAMP, _LAMP_SAMPLES = 110, 3  # that so few samples may not pass: specks of light, such as stars, are well exposed
 _STRUCTURE = 6.0  # levels of spread between blocks: less is black, not under-exposed
 _JOIN_SECONDS = 0.5
 _OVER_SECONDS, _UNDER_SECONDS = 0.5, 1.5  # fades from and to black are dark for a second
@@ -30,8 +31,8 @@ class Exposure(Detector):
     kinds     "over_exposed": at least a fifth of the picture is burnt out (250 and above), amid bright slopes (180..249 on
               an eighth of it, or a twentieth where two fifths are burnt out) or bright colours with one channel burnt out
               (on a fiftieth), both of which white slides lack. "under_exposed":
-              even the brightest half per cent stays below 90 and the mean below 45 for 1.5 s, yet the picture is not
-              black; lamps and highlights keep night scenes out
+              even the brightest half per cent stays below 90 and the mean below 60 for 1.5 s, three samples of 36,864
+              at most pass 110, and the picture is not black; lamps, stars and highlights keep night scenes out
     severity  over: by the share burnt out, 0.3 at a fifth to 1 at seven tenths; under: by the peak, 0.3 at 90 to 1 at 30
     """
 
@@ -66,6 +67,7 @@ class Exposure(Detector):
             "tinted_share": tinted(pictures(batch), share[:, _WHITE:].sum(axis=1) >= _OVER_SHARE),
             "peak_luma": (below < _PEAK_PERCENTILE / 100 - 1e-9).sum(axis=1),
             "mean_luma": share @ np.arange(256),
+            "lamps": counts[:, _LAMP + 1 :].sum(axis=1),
             "spread": blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2)),
         }
 
@@ -76,6 +78,7 @@ class Exposure(Detector):
         over |= (burnt >= _LARGE_SHARE) & (slope >= _LARGE_SLOPE_SHARE)
         over |= (burnt >= _OVER_SHARE) & (track["tinted_share"] >= _TINTED_SHARE)
         under = (peak <= _UNDER_PEAK) & (track["mean_luma"] <= _UNDER_MEAN) & (track["spread"] > _STRUCTURE)
+        under &= track["lamps"] <= _LAMP_SAMPLES
         found = []
         for first, stop in track.spans(over, join=_JOIN_SECONDS, minimum=_OVER_SECONDS):
             share = float(np.median(burnt[first:stop]))

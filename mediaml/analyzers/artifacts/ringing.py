@@ -14,7 +14,8 @@ from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
 
 _REACH = 4  # px to each side that an edge's rise is measured over
-_RISE = 60  # levels: a strong edge
+_RISE, _WEAK_RISE = 60, 30  # levels: a strong edge, and one that is taken where strong ones are few
+_FEW = 200  # strong edges in a direction
 _EDGES = 1500  # looked at in each direction
 _LEAST = 20  # edges, and sides of edges, in a direction
 _AROUND = 32  # px to each side of an edge whose spectrum is taken
@@ -23,7 +24,7 @@ _FAR = (11, 18)  # px from the edge: what the surface does by itself
 _CALM = 0.2  # of the rise: wave that the surface may have by itself
 _LINE = 0.8  # of the rise: what leaves the surface further is another line, not a wave
 _LOWEST, _HIGHEST = 8, 26  # 64ths of a cycle a px: where a cut-off is looked for
-_CLIFF = 9.0  # dB: clean tuning pictures whose edges swing reach 8.9
+_CLIFF = 9.0  # dB: one in 300 clean tuning pictures whose edges swing reaches 7.5, one of 2,026 9.3
 _RINGS = 0.05  # of the rise
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 1.4  # three samples
@@ -48,10 +49,10 @@ class Ringing(Detector):
 
     A band limit leaves two marks that fine texture, halos and soft lenses do not leave together: the spectrum of edges, which
     otherwise falls smoothly, ends within 0.05 cycles a px; and each edge has waves on both sides. The spectrum is the mean,
-    in dB, over up to 1500 edges of 60 levels in each direction (64 px around each, Hann), and its cliff the lowest value
-    before the cut-off over the highest beyond it, less the slope before. The swing is the total variation over 7 px less
-    the net change, 3 to 10 px from the edge, less the same 11 to 18 px from it; the measure is its median over the edges'
-    sides, in the direction that has the cliff (else the larger). Native luma, twice a second.
+    in dB, over up to 1500 edges of 60 levels, or 30 where those are few, in each direction (64 px around each, Hann); its
+    cliff is the lowest value before the cut-off over the highest beyond it, less the slope on either side. The swing is the
+    total variation over 7 px less the net change, 3 to 10 px from the edge, less the same 11 to 18 px from it; the measure
+    is its median over the edges' sides, in the direction that has the cliff (else the larger). Native luma, twice a second.
 
     A picture rings with a cliff of 9 dB and a swing of 5 %. Cut-offs from 0.125 to 0.41 cycles a px are looked for. Waves
     without a band limit (mosquito noise of block transforms) are measured, not reported.
@@ -128,18 +129,19 @@ def _across(luma: Bytes) -> Waves | None:
 
 
 def _edges(luma: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """(rows, columns, rises) of strong edges across the rows: where the rise over 8 px is a maximum."""
+    """(rows, columns, rises) of edges across the rows, strong ones if there are enough: where the rise over 8 px peaks."""
     rise = cv2.absdiff(np.ascontiguousarray(luma[:, 2 * _REACH :]), np.ascontiguousarray(luma[:, : -2 * _REACH]))
     margin = _AROUND - _REACH
     inner = rise[:, margin : rise.shape[1] - margin]
     if inner.shape[1] < 1:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
     peak = (
-        (inner >= _RISE)
+        (inner >= _WEAK_RISE)
         & (inner >= rise[:, margin - 1 : -margin - 1])
         & (inner > rise[:, margin + 1 : rise.shape[1] - margin + 1])
     )
-    rows, columns = np.nonzero(peak)
+    strong = peak & (inner >= _RISE)
+    rows, columns = np.nonzero(strong if np.count_nonzero(strong) >= _FEW else peak)
     if len(rows) > _EDGES:
         chosen = np.linspace(0, len(rows) - 1, _EDGES).astype(int)
         rows, columns = rows[chosen], columns[chosen]
@@ -158,12 +160,13 @@ def _spectrum(luma: Bytes, rows: NDArray[np.intp], centre: NDArray[np.intp]) -> 
 def cliff_of(spectrum: NDArray[np.float64]) -> tuple[float, float]:
     """(dB, cycles a px): the highest cliff of a spectrum in 64ths of a cycle, and where.
 
-    All that lies below a cut-off stands above all beyond it; what the spectrum lost over as far a way before is not counted.
+    All that lies below a cut-off stands above all beyond it; what the spectrum loses over three steps before and after is
+    not counted, so that a gentle low pass has none.
     """
     best = (-200.0, 0.0)
     for at in range(_LOWEST, _HIGHEST + 1):
-        before = max(spectrum[at - 4] - spectrum[at - 1], 0.0)
-        cliff = float(spectrum[2:at].min() - spectrum[at + 3 :].max() - before)
+        slope = max(spectrum[at - 4] - spectrum[at - 1], spectrum[at + 3] - spectrum[at + 6], 0.0)
+        cliff = float(spectrum[2:at].min() - spectrum[at + 3 :].max() - slope)
         best = max(best, (cliff, (at + 0.5) / (2 * _AROUND)))
     return best
 
