@@ -29,7 +29,7 @@ test: $(STAMP) ## the whole test suite
 check: $(STAMP) ## ruff, pyright, import-linter
 	scripts/check
 
-BENCH := decode analyze memory audio full_reference asof cold_start kill fuzz codecs detectors shots embedding duplicates \
+BENCH := decode decode_by_turns analyze memory audio full_reference asof cold_start kill fuzz codecs detectors shots embedding duplicates \
 	vector_index retrieval tags keyframes objects burned_in_text audio_detectors audio_events audio_spans gpu upscale_gpu
 bench: $(STAMP) ## the benchmarks, side by side with peers; results are printed (hours on two cores; BENCH="decode gpu" takes some)
 	failed=; for subject in $(BENCH); do $(BIN)/python -m benchmarks.$$subject || failed="$$failed $$subject"; done; \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaml.cli.console import errors_console, print_json, print_table
-from mediaml.errors import InvalidValue
+from mediaml.errors import InvalidValue, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,9 +118,21 @@ def _give(found: pa.Table, format: Format | None, out: Path | None, limit: int) 
         errors_console().print(f"{found.num_rows} rows written to {out}", markup=False, highlight=False, soft_wrap=True)
     elif format is Format.PARQUET and sys.stdout.isatty():
         raise InvalidValue("Parquet is not for a terminal; name a file with --out, or pipe it")
-    elif format is not None and format is not Format.TABLE:
+    elif format is not None and sys.stdout.isatty():
+        _show(found, format)
+    elif format is not None:
         exporting.dump(found, sys.stdout.buffer, format.value)
         sys.stdout.buffer.flush()
+
+
+def _show(found: pa.Table, format: Format) -> None:
+    """JSON or CSV on a terminal: as in a file, but control characters in it stay text."""
+    from mediaml.tables import export as exporting
+
+    buffer = io.BytesIO()
+    exporting.dump(found, buffer, format.value)
+    for line in buffer.getvalue().decode().splitlines():
+        typer.echo(printable(line))
 
 
 def _print_rows(found: pa.Table, limit: int) -> None:

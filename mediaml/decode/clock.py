@@ -56,14 +56,11 @@ class FrameClock:
 
     def stamp(self, frame: av.VideoFrame) -> Stamp:
         """The frame's time; frames must come in display order."""
-        duration = self.seconds(frame.duration) if frame.duration else self.period_seconds
-        self._last = Stamp(self._place(self._ticks(frame)), duration)
+        ticks, length = None if self._by_dts else frame.pts, frame.duration
+        if ticks is None:
+            ticks = frame.dts
+        self._last = Stamp(self._place(ticks), self.seconds(length) if length else self.period_seconds)
         return self._last
-
-    def _ticks(self, frame: av.VideoFrame) -> int | None:
-        if self._by_dts:
-            return frame.dts
-        return frame.pts if frame.pts is not None else frame.dts
 
     def _place(self, ticks: int | None) -> float:
         last = self._last

@@ -23,23 +23,19 @@ class Handover(Generic[T]):
         self._bytes = 0
         self._changed = Condition()
         self._closed = False
-        self._stopped = False
+        self.stopped = False  # the consumer has gone; for looking at
         self._error: BaseException | None = None
 
     def put(self, item: T, size: int) -> None:
         """Raises Stopped once the consumer has called `stop`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._items or self._bytes + size <= self.limit_bytes)
-            if self._stopped:
+            self._changed.wait_for(lambda: self.stopped or not self._items or self._bytes + size <= self.limit_bytes)
+            if self.stopped:
                 raise Stopped
             self._items.append((item, size))
             self._bytes += size
             self.peak_bytes = max(self.peak_bytes, self._bytes)
             self._changed.notify_all()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped
 
     def close(self, error: BaseException | None = None) -> None:
         """By the producer: nothing follows. `error` is raised in the consumer after the items already queued."""
@@ -50,7 +46,7 @@ class Handover(Generic[T]):
     def stop(self) -> None:
         """By the consumer: nothing more is wanted; what is queued is dropped."""
         with self._changed:
-            self._stopped = True
+            self.stopped = True
             self._items.clear()
             self._bytes = 0
             self._changed.notify_all()
@@ -58,7 +54,7 @@ class Handover(Generic[T]):
     def get(self) -> T | None:
         """The next item; None at the end. Raises the producer's error."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._items) or self._closed or self._stopped)
+            self._changed.wait_for(lambda: bool(self._items) or self._closed or self.stopped)
             if self._items:
                 item, size = self._items.popleft()
                 self._bytes -= size

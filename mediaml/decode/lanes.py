@@ -198,7 +198,7 @@ class Lane:
         arrays, depth = shown.picture(self.view, pictures)
         colour = shown.source.colour
         done: list[FrameBatch] = []
-        key = (depth, colour, *(a.shape for a in arrays))
+        key = (depth, colour, *[a.shape for a in arrays])
         if self._batch is not None and key != self._key:
             done += self.flush()
         if self._batch is None:

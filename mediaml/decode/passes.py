@@ -220,7 +220,8 @@ class _Pass:
     def _linear(self, reader: VideoReader | None) -> None:
         picture_index = self._plan.video_stream if reader is not None else None
         for packet in packets(self._container, self._streams, self._report):
-            self._check()
+            if self._flag.stopped:
+                raise Stopped
             if packet.stream_index == picture_index and reader is not None:
                 reader.packet(packet)
             elif self._sound is not None:

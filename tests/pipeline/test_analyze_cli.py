@@ -116,13 +116,17 @@ def test_names_are_taken_literally(tmp_path: Path) -> None:
     assert Lake.open(tmp_path / "lake").table("media").num_rows == len(names) + 1
 
 
-def test_a_run_says_what_it_does_to_machines_too(tmp_path: Path) -> None:
+def test_a_run_says_what_it_did_to_people_and_machines(tmp_path: Path) -> None:
     make_clip(tmp_path / "fine.mp4", 5)
+    make_clip(tmp_path / "longer.mp4", 15)
     (tmp_path / "empty.mp4").touch()
     log, metrics = tmp_path / "run.jsonl", tmp_path / "mediaml.prom"
     more = ("--log-json", log, "--metrics-file", metrics, "--no-derive")
-    code, _, _ = run("analyze", tmp_path, "-o", tmp_path / "lake", "-a", "test_mean", "-w", 0, *more)
+    code, _, summary = run("analyze", tmp_path, "-o", tmp_path / "lake", "-a", "test_mean", "-w", 0, *more)
     assert code == 1
+    assert "3 files: 2 analyzed, 0 unchanged, 1 failed; 20 frames" in summary
+    slowest = next(line for line in summary.splitlines() if line.startswith("slowest: "))
+    assert "fine.mp4" in slowest and "longer.mp4" in slowest
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_ended")
     assert {e["outcome"] for e in events if e["event"] == "file_committed"} == {"analyzed", "failed"}

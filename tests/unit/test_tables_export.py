@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mediaml.cli.tables import app
+from mediaml.cli.tables import Format, _show, app
 from mediaml.errors import InvalidValue, LakeMissing, QueryError, UnknownName
 from mediaml.media import AudioStream, HdrInfo, MediaInfo, OtherStream, VideoStream
 from mediaml.tables import Lake, MediaRows, PathRow
@@ -126,6 +126,14 @@ def test_foreign_text_cannot_steer_the_terminal(call: Callable[..., Result]) -> 
     shown = call("export", "paths", "-c", "path").stdout
     assert "\x1b" not in shown
     assert "[bold]" in shown
+
+
+@pytest.mark.parametrize("format", [Format.CSV, Format.JSON])
+def test_what_programs_read_cannot_steer_a_terminal_either(format: Format, capsys: pytest.CaptureFixture[str]) -> None:
+    _show(pa.table({"path": ["a\x1b[31mb\x9b2Jc", "d"]}), format)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "\x9b" not in shown
+    assert "[31mb" in shown and len(shown.splitlines()) > 2
 
 
 @pytest.mark.parametrize(
