@@ -17,6 +17,7 @@ from mediaml.nets.nr_kernel import OWN, Kernel, expected, matern
 
 PENALTY = 0.02  # what is added to the kernel's diagonal
 _ERROR_PENALTY = 3.0  # the errors' own: they are far noisier
+_ERROR_STEP = 3  # and every so manieth point is enough for them
 _LEAST = 0.5  # points of error, added before the logarithm
 
 
@@ -75,10 +76,10 @@ class View:
         found = torch.zeros_like(wanted)
         for mine, numbers in self.quality.without(data.groups):
             found[mine] = own[mine] @ numbers
-        self.error = _Solved(own, _ERROR_PENALTY, self._log_error(found))
+        self.error = _Solved(own, _ERROR_PENALTY, self._log_error(found), _ERROR_STEP)
         for mine, numbers in self.quality.without_codecs(data.groups, data.codecs):
             found[mine] = shared[mine] @ numbers
-        self.other_error = _Solved(shared, _ERROR_PENALTY, self._log_error(found))
+        self.other_error = _Solved(shared, _ERROR_PENALTY, self._log_error(found), _ERROR_STEP)
 
     def known(self) -> LeftOut:
         """By the other sources."""
@@ -118,31 +119,43 @@ class View:
 
 
 class _Solved:
-    """One regression: its numbers (M,) and its middle."""
+    """One regression: its numbers (M,), 0 for all but every `step`-th point, and its middle."""
 
-    def __init__(self, kernel: Tensor, penalty: float, wanted: Tensor) -> None:
-        steadied = kernel.clone()
+    def __init__(self, kernel: Tensor, penalty: float, wanted: Tensor, step: int = 1) -> None:
+        self._rows = torch.arange(0, len(wanted), step)
+        steadied = kernel[self._rows][:, self._rows]
         steadied.diagonal().add_(penalty)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(steadied))
-        self.middle = wanted.mean()
-        self._wanted = wanted - self.middle
-        self.numbers = self.inverse @ self._wanted
+        self.middle = wanted[self._rows].mean()
+        self._wanted = wanted[self._rows] - self.middle
+        self._solved = self.inverse @ self._wanted
+        self._count = len(wanted)
+
+    @property
+    def numbers(self) -> Tensor:
+        return self._placed(self._solved)
+
+    def _placed(self, numbers: Tensor) -> Tensor:
+        found = numbers.new_zeros(self._count)
+        found[self._rows] = numbers
+        return found
 
     def without(self, groups: Tensor) -> Without:
         """Every group left out."""
         for group in groups.unique():
-            mine = (groups == group).nonzero()[:, 0]
-            yield mine, _without(self.inverse, self.numbers, mine)
+            own = (groups[self._rows] == group).nonzero()[:, 0]
+            left = self._placed(_without(self.inverse, self._solved, own))
+            yield (groups == group).nonzero()[:, 0], left
 
     def without_codecs(self, groups: Tensor, codecs: Tensor) -> Without:
-        """Every group left out together with every codec of which it has encodes."""
+        """Every group left out together with every codec of which it has encodes; of regressions with all points."""
         for codec in codecs.unique():
             out, rest = (codecs == codec).nonzero()[:, 0], (codecs != codec).nonzero()[:, 0]
             cross = self.inverse[rest][:, out]
             inverse = self.inverse[rest][:, rest] - cross @ torch.linalg.solve(self.inverse[out][:, out], cross.T)
             numbers = inverse @ self._wanted[rest]
             for group in groups[out].unique():
-                left = torch.zeros_like(self.numbers)
+                left = torch.zeros_like(self._solved)
                 left[rest] = _without(inverse, numbers, (groups[rest] == group).nonzero()[:, 0])
                 yield out[groups[out] == group], left
 

@@ -112,6 +112,20 @@ def _quantile(scores: list[Score]) -> float:
     return ordered[int(np.searchsorted(weight, wanted - 1e-9).clip(0, len(ordered) - 1))][1]
 
 
+def _makes(settings: argparse.Namespace) -> list[list[str]]:
+    """The arguments of nr_data.py for what the committed weights were fitted to: real clips and stills, then pictures, of
+    both rounds."""
+    found = []
+    for turn, real, drawn, encodes in ((1, 3, 1, 4), (2, 4, 3, 5)):
+        same = ["--round", str(turn), "--encodes", str(settings.encodes or encodes), "--parts", "train"]
+        if settings.shared:
+            clips = str(settings.clips or real)
+            found.append([*same, "--clips", clips, "--pictures", "1", "--shared", str(settings.shared)])
+        pictures = ["--pictures", str(settings.pictures)] if settings.pictures else []
+        found.append([*same, "--clips", str(settings.clips or drawn), *pictures])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of encodes, as nr_data.py makes them")
@@ -119,14 +133,12 @@ def main() -> None:
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
     parser.add_argument("--pictures", type=int, help="with --make: only so many pictures, for a trial (default: all)")
-    parser.add_argument("--clips", type=int, default=3, help="with --make: windows a picture")
-    parser.add_argument("--encodes", type=int, default=4, help="with --make: encodes a window")
+    parser.add_argument("--clips", type=int, help="with --make: windows a picture, for a trial (default: 1, then 3)")
+    parser.add_argument("--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, then 5)")
     settings = parser.parse_args()
     if settings.make:
-        counts = ["--clips", str(settings.clips), "--encodes", str(settings.encodes)]
-        counts += ["--pictures", str(settings.pictures)] if settings.pictures else []
-        counts += ["--shared", str(settings.shared)] if settings.shared else []
-        subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *counts], check=True)
+        for arguments in _makes(settings):
+            subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *arguments], check=True)
     encodes, seen = read_all(settings.data, "train")
     print(f"{len(encodes)} encodes of {len({e.group for e in encodes})} sources", flush=True)
     net, calibration = fit(encodes, seen)

@@ -29,8 +29,8 @@ _KIN = {"mpeg1video": "mpeg2video", "h263": "flv1"}  # as good as the same
 COMPONENTS = 160
 _LARGEST = 5.0  # deviations of training, beyond which an input counts as so many
 # how much inputs count, in the kernel's lengths; chosen by cross-validation over training sources, and over codecs
-_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 0.8, 1.5, 2.0, 5.0, 20.0
-_FACTS = 12.0 * torch.tensor([1, 1, 1, 0.5, 0.5, 0.5, 1, 0.3, 1, 1, 1, 1])
+_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 1.2, 2.5, 2.0, 5.0, 20.0
+_FACTS = 12.0 * torch.tensor([1, 0.3, 1, 0.5, 0.5, 0.5, 1, 1, 1, 1, 0.5, 0.5])
 _AT_QUANTISED = COMPONENTS + PLAIN
 _AT_FACTS = _AT_QUANTISED + QUANTISED
 _AT_SIZE = _AT_FACTS + FACTS

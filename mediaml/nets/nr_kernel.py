@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 LENGTH = 60.0  # how far points are alike
-OWN = 0.2  # s: how much of what is learned is a codec's own
+OWN = 0.1  # s: how much of what is learned is a codec's own
 UNKNOWN = -1  # the codec of an encode whose codec was not trained on
 _TARGETS = 3  # quality; log of its error for a codec that was trained on, and for one that was not
 
