@@ -1,10 +1,11 @@
 """mediaml_nr against simple predictors, on sources, codecs and sizes that none of them was fitted to.
 
-    python -m benchmarks.no_reference DATA        # encodes: python -m pipelines.nr_data DATA --shared ../shared/data
+    python -m benchmarks.no_reference DATA                  # encodes: python -m pipelines.nr_data DATA, both rounds
+    python -m benchmarks.no_reference DATA --part test      # the older test, looked at twice before
 
 The truth is libvmaf's VMAF of each encode over its clip, against what went into the encoder, at that one's size. Every
-predictor is fitted to the part "train" and measured on the part "test": other sources; among them AV1 (in no training
-encode), two sizes that no training encode has, and whole pictures of real video. Correlations come with a 95 % bootstrap
+predictor is fitted to the part "train" and measured on the part "test2" or "test": other sources; among them AV1 (in no
+training encode), two sizes that no training encode has, and real video. Correlations come with a 95 % bootstrap
 interval over clips of sources; "within" is the mean over sources of the rank correlation inside a source.
 """
 
@@ -29,9 +30,10 @@ from mediaml.engine.analyze import check_weights
 from mediaml.engine.score.single import score_single
 from mediaml.errors import WeightsAbsent
 from mediaml.frames import Colour, FrameBatch, Planes
-from mediaml.nets.mediaml_nr import Calibration, MediamlNr, Seen, interval, load
-from pipelines.nr_data import LABELS, TRAIN_SCALES
+from mediaml.nets.mediaml_nr import TRAINED_CODECS, Calibration, MediamlNr, Seen, codec_number, interval, load
+from pipelines.nr_data import LABELS
 from pipelines.nr_encodes import Encode, predictions, read_all
+from pipelines.nr_recipes import NOISY, TRAIN_SCALES
 
 Floats = NDArray[np.float64]
 BOOTSTRAPS = 400
@@ -41,7 +43,7 @@ HANDCRAFTED_EVERY = 10  # BRISQUE and NIQE look at every so manieth test encode:
 def bits_features(encode: Encode) -> list[float]:
     """log2 bitrate (bits a pixel and bits a picture), the size against the source's, the codec."""
     bits = np.log2(encode.stream_bits_per_pixel())
-    codec = [float(encode.codec == c) for c in ("h264", "hevc", "vp9", "av1")]
+    codec = [float(codec_number(encode.codec) == i) for i in range(len(TRAINED_CODECS))]
     return [bits, np.log2(encode.scale), *codec]
 
 
@@ -89,6 +91,11 @@ def handcrafted(encodes: Sequence[Encode], make: Callable) -> Floats:
     return np.array(found)
 
 
+def learned_at_source_size(encode: Encode) -> float:
+    """The label at the source's size of a training encode that has one."""
+    return encode.vmaf_clip[encode.learned[0]]
+
+
 def qp_of(encode: Encode) -> float:
     """The quantiser's log2 step, mean over the pictures looked at; NaN where the decoder exports none."""
     return float(encode.facts()[:, 0].mean())
@@ -96,7 +103,7 @@ def qp_of(encode: Encode) -> float:
 
 def fit_simple(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str, Floats]:
     """name -> predictions on the test encodes: what needs no pixels."""
-    truth = np.array([e.vmaf_clip[0] for e in train])
+    truth = np.array([learned_at_source_size(e) for e in train])
     columns = [[qp_of(e) for e in part] for part in (train, test)]
     found = {"QP alone": logistic(np.array(columns[0]), truth, np.array(columns[1]))}
     rows = [quadratic([bits_features(e) for e in part]) for part in (train, test)]
@@ -114,7 +121,7 @@ def fit_handcrafted(train: Sequence[Encode], test: Sequence[Encode]) -> dict[str
         except WeightsAbsent as absent:
             print(f"{name} is left out: {absent}")
             continue
-        fitted = handcrafted(some, make), np.array([e.vmaf_clip[0] for e in some]), handcrafted(test, make)
+        fitted = handcrafted(some, make), np.array([learned_at_source_size(e) for e in some]), handcrafted(test, make)
         found[name] = logistic(*fitted)
     return found
 
@@ -168,21 +175,33 @@ def subsets(test: Sequence[Encode]) -> dict[str, list[int]]:
     of = lambda wanted: [i for i, e in enumerate(test) if wanted(e)]  # noqa: E731
     trained = [1 / s for s in TRAIN_SCALES]
     new_size = lambda e: min(abs(e.scale - s) for s in trained) > 0.05  # noqa: E731
+    spoils = {
+        "none": "not spoiled before the encode",
+        "noise": "white noise",
+        "grain": "film grain",
+        "camera": "camera noise",
+    }
+    spoils |= {"blur": "a blur", "recompressed": "an earlier encode", "upscaled": "an upscale"}
     return {
         "all of the test": list(range(len(test))),
         "AV1 (codec never seen)": of(lambda e: e.codec == "av1"),
+        "AV1 by SVT-AV1": of(lambda e: e.encoder in ("svt-av1", "svt-av1_crf")),
+        "AV1 by libaom": of(lambda e: e.encoder == "aom"),
+        "AV1 by rav1e": of(lambda e: e.encoder == "rav1e"),
+        "codecs of the training": of(lambda e: e.codec != "av1"),
         "H.264": of(lambda e: e.codec == "h264"),
         "HEVC": of(lambda e: e.codec == "hevc"),
         "VP9": of(lambda e: e.codec == "vp9"),
+        "MPEG-1, 2, 4 and H.263": of(lambda e: e.codec in ("mpeg1video", "mpeg2video", "mpeg4", "flv1")),
+        "VP8, VVC, Theora, MJPEG (no quantiser)": of(lambda e: e.codec in ("vp8", "vvc", "theora", "mjpeg")),
         "sizes never seen": of(new_size),
         "AV1 and sizes never seen": of(lambda e: e.codec == "av1" and new_size(e)),
-        "whole pictures of real video": of(lambda e: e.whole),
-        "not spoiled before the encode": of(lambda e: e.spoil == "none"),
-        "spoiled before the encode": of(lambda e: e.spoil != "none"),
-        "spoiled by noise": of(lambda e: e.spoil == "noise"),
-        "spoiled by blur": of(lambda e: e.spoil == "blur"),
-        "spoiled by an earlier encode": of(lambda e: e.spoil == "recompressed"),
-        "spoiled by an upscale": of(lambda e: e.spoil == "upscaled"),
+        "real video": of(lambda e: e.whole or e.group.startswith("opencv_")),
+        **{
+            what if name == "none" else f"spoiled by {what}": of(lambda e, n=name: e.spoil == n)
+            for name, what in spoils.items()
+        },
+        "spoiled by any noise": of(lambda e: e.spoil in NOISY),
     }
 
 
@@ -200,7 +219,7 @@ def print_other_truths(net: MediamlNr, seen: Sequence[Seen], test: list[Encode])
     for label, what in enumerate(LABELS):
         predicted = np.array([float(p.quality.mean()) for p in predictions(net, seen, test, own_size=label % 2 == 1)])
         truth = np.array([e.vmaf_clip[label] for e in test])
-        for name in ("all of the test", "not spoiled before the encode", "spoiled before the encode"):
+        for name in ("all of the test", "not spoiled before the encode", "spoiled by any noise"):
             at = parts[name]
             rows[f"{what}, {name}"] = (predicted[at], truth[at], [test[k] for k in at])
     table(rows)
@@ -245,6 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of encodes, as nr_data.py makes them")
     parser.add_argument("--weights", type=Path, help="other weights than the committed ones")
+    parser.add_argument("--part", choices=("test2", "test"), default="test2", help="which test")
     parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
     parser.add_argument("--speed", type=Path, help="only measure the speed on this video, decoding included")
     settings = parser.parse_args()
@@ -254,7 +274,7 @@ def main() -> None:
         return
     if settings.data is None:
         parser.error("name the folder of encodes, or a video with --speed")
-    train, test, seen = read_all(settings.data, "train")[0], *read_all(settings.data, "test")
+    train, test, seen = read_all(settings.data, "train")[0], *read_all(settings.data, settings.part)
     truth = np.array([e.vmaf_clip[0] for e in test])
     simple = [e for e in train if e.scale == 1.0 or 0 in e.learned]  # whose label at the source's size is learned from
     for name, part in (("trained on", train), ("measured on", test)):

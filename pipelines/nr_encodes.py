@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,10 +27,12 @@ from mediaml.nets.nr_probes import QUANTISED
 from mediaml.ops.quantiser import log2_step
 from mediaml.spec import Need, View
 from pipelines.nr_data import LABELS
+from pipelines.nr_encoders import ENCODERS
 
 LOOKED_AT = (3, 7, 10)
 STREAM_FRAMES = 100  # a stream's key frame interval where the encode's own says nothing: its clip is shorter
 _CODEC_NAMES = {"x264": "h264", "x265": "hevc", "vp9": "vp9", "svt-av1": "av1"}
+_CODEC_NAMES |= {name: encoder.codec for name, encoder in ENCODERS.items() if name not in _CODEC_NAMES}
 _FACTS = ("packet_bytes", "picture_type", "qp", "qp_deviation")
 
 
@@ -71,7 +73,7 @@ class Encode:
 
     def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
         """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
-        every = self.interval if self.interval < len(self) else frames
+        every = self.interval if self.interval <= len(self) else frames
         return 8 * (self.key_bytes + (every - 1) * self.other_bytes) / every / self.pixels
 
     def __len__(self) -> int:
@@ -84,7 +86,7 @@ class Encode:
 
     def pictures(self) -> Planes:
         """(3, 1, H, W): the pictures looked at, decoded again."""
-        return _decoded(self.path)[0]
+        return _decoded(self.path)[0][0]
 
 
 def read_all(data: Path, part: str) -> tuple[list[Encode], list[Seen]]:
@@ -110,11 +112,14 @@ def read_all(data: Path, part: str) -> tuple[list[Encode], list[Seen]]:
 def _measured(path: Path) -> dict[str, Tensor]:
     """statistics (3, 12, 524) half: of the fragments of the pictures looked at; probes (3, 40) of those; coded (4, 12):
     facts of all pictures; changed (3, 2): how much those looked at differ from the ones before."""
-    planes, previous, facts = _decoded(path)
-    step = log2_step(_CODEC_NAMES[_about(path)["codec"]], facts[_FACTS.index("qp"), list(LOOKED_AT)])
-    seen = look(planes, "limited", step)
+    about = _about(path)
+    (planes, colour_range), previous, facts = _decoded(path)
+    if "quantisers" in about and about["part"] == "train":  # of VVC, which no decoder exports
+        facts[_FACTS.index("qp")] = torch.tensor(about["quantisers"])
+    step = log2_step(_CODEC_NAMES[about["codec"]], facts[_FACTS.index("qp"), list(LOOKED_AT)])
+    seen = look(planes, colour_range, step)
     probed = torch.cat([seen.quantised, seen.plain], dim=1)
-    moved = changes(previous, planes.y, 8)
+    moved = changes(previous, planes.y, planes.bit_depth)
     return {"statistics": seen.statistics.half(), "probes": probed, "coded": facts, "changed": moved}
 
 
@@ -123,9 +128,9 @@ def _seen(known: dict[str, Tensor], name: str) -> Seen:
     return Seen(known[f"{name}.statistics"].float(), quantised, plain)
 
 
-def _decoded(path: Path) -> tuple[Planes, Tensor, Tensor]:
-    """The pictures looked at and the luma before each (3, 1, H, W), and the bitstream's facts (4, N) of all, as analyzers
-    get them."""
+def _decoded(path: Path) -> tuple[tuple[Planes, Literal["limited", "full"]], Tensor, Tensor]:
+    """The pictures looked at with their range, the luma before each (3, 1, H, W), and the bitstream's facts (4, N) of all,
+    as analyzers get them."""
     need = Need(View.planes(), bitstream=True, previous=True)
     found: list[FrameBatch] = []
     with tempfile.NamedTemporaryFile(suffix=".mkv") as file, np.load(path) as kept:
@@ -137,7 +142,8 @@ def _decoded(path: Path) -> tuple[Planes, Tensor, Tensor]:
     y, u, v = (torch.cat([_plane(batch, name) for batch in found])[at] for name in "yuv")
     facts = torch.stack([torch.cat([getattr(b.bitstream, name).float() for b in found]) for name in _FACTS])
     previous = torch.cat([b.previous for b in found if b.previous is not None])[at]
-    return Planes(y, u, v, 8), previous, facts
+    assert found[0].planes is not None
+    return (Planes(y, u, v, found[0].planes.bit_depth), found[0].colour.range), previous, facts
 
 
 def _plane(batch: FrameBatch, name: str) -> Tensor:
@@ -168,7 +174,7 @@ def _described(path: Path, facts: Tensor, changed: Tensor) -> Encode:
         coded=coded,
         changed=changed,
         key_bytes=float(size[first].nanmean()),
-        other_bytes=float(size[~first].nanmean()),
+        other_bytes=float(size[~first].nanmean()) if not first.all() else float(size.nanmean()),
         interval=about["interval"],
         vmaf=labels[:, at],
         vmaf_clip=tuple(clip),
@@ -185,9 +191,14 @@ def predictions(
     net: MediamlNr, seen: Sequence[Seen], encodes: Sequence[Encode], *, own_size: bool = False, facts: bool = True
 ) -> list[Prediction]:
     """For the pictures looked at of each encode, at the source's size or at the encode's own; without facts all of them
-    are unknown."""
-    stated = [e.facts() if facts else torch.full_like(e.facts(), math.nan) for e in encodes]
-    scales = [torch.full((len(s),), 1.0 if own_size else e.scale) for s, e in zip(stated, encodes, strict=True)]
-    every = Seen._make(torch.cat(column) for column in zip(*seen, strict=True))
-    found = net(every, torch.cat(stated), torch.cat(scales))
-    return [Prediction(*one) for one in zip(*(t.split(len(LOOKED_AT)) for t in found), strict=True)]
+    are unknown, the codec too."""
+    found: dict[int, Prediction] = {}
+    for codec in dict.fromkeys(e.codec for e in encodes):
+        at = [i for i, e in enumerate(encodes) if e.codec == codec]
+        stated = torch.cat([encodes[i].facts() for i in at])
+        stated = stated if facts else torch.full_like(stated, math.nan)
+        scales = torch.cat([torch.full((len(LOOKED_AT),), 1.0 if own_size else encodes[i].scale) for i in at])
+        every = Seen._make(torch.cat(column) for column in zip(*(seen[i] for i in at), strict=True))
+        shown = net(every, stated, scales, codec if facts else "")
+        found |= {i: Prediction(*one) for i, *one in zip(at, *(t.split(len(LOOKED_AT)) for t in shown), strict=True)}
+    return [found[i] for i in range(len(encodes))]

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mediaml.nets.mediaml_nr import COMPONENTS, Calibration, MediamlNr, Seen, save
-from mediaml.nets.nr_kernel import Kernel, LeftOut
-from pipelines.nr_encodes import LOOKED_AT, Encode, read_all
+from mediaml.nets.mediaml_nr import COMPONENTS, Calibration, MediamlNr, Seen, codec_number, save, views_known
+from pipelines import nr_fit
+from pipelines.nr_encodes import Encode, read_all
 
 FLOOR = 2e-3  # of the largest component's variance: smaller ones are not made as large
 COVERAGE = 0.95
@@ -68,41 +68,35 @@ def fit(encodes: Sequence[Encode], seen: Sequence[Seen]) -> tuple[MediamlNr, Cal
         for label in encode.learned:
             scale = torch.full((len(pictures.plain),), 1.0 if label else encode.scale)
             points.append(Point(encode, label, net.inputs(pictures, encode.facts(), scale)))
-    known = scores(_fitted(net.kernel, points), points)
-    other: list[list[Score]] = [[], []]
-    for codec in sorted({p.encode.codec for p in points}):
-        rest = _fitted(Kernel(0, net.kernel.views[:1]), [p for p in points if p.encode.codec != codec])
-        for column, found in zip(other, scores(rest, [p for p in points if p.encode.codec == codec]), strict=True):
-            column += found
-    return net, Calibration(*(_quantile(s) for s in (*known, *other)))
-
-
-def _fitted(kernel: Kernel, points: Sequence[Point]) -> LeftOut:
     truth = torch.tensor([p.encode.vmaf_clip[p.label] for p in points])
-    return kernel.fit(torch.stack([p.inputs.mean(dim=0) for p in points]), truth, [p.encode.group for p in points])
+    groups = {name: i for i, name in enumerate(dict.fromkeys(p.encode.group for p in points))}
+    data = nr_fit.Data(
+        torch.stack([p.inputs for p in points]),
+        truth,
+        torch.tensor([groups[p.encode.group] for p in points]),
+        torch.tensor([codec_number(p.encode.codec) for p in points]),
+    )
+    seen_by = torch.stack([views_known(p.encode.facts()).all(dim=1) for p in points], dim=1)
+    at, *left_out = nr_fit.fit(net.kernel, data, seen_by)
+    chosen = [points[i] for i in at.tolist()]
+    return net, Calibration(*(_quantile(s) for found in left_out for s in scores(chosen, found)))
 
 
-def scores(left_out: LeftOut, points: Sequence[Point]) -> tuple[list[Score], list[Score]]:
+def scores(points: Sequence[Point], found: nr_fit.LeftOut) -> tuple[list[Score], list[Score]]:
     """Of pictures and of clips, each source predicted by a model without it (CV+, Barber et al. 2021): the errors,
     normalised by the spread (Lei et al. 2018, section 5.2)."""
     pictures: list[Score] = []
     clips: list[Score] = []
-    squares = []
-    of_group: dict[str, list[Point]] = defaultdict(list)
-    for point in points:
-        of_group[point.encode.group].append(point)
-    for group, mine in of_group.items():
-        found = left_out(torch.cat([p.inputs for p in mine]), group)
-        for point, quality, spread in zip(mine, *(t.split(len(LOOKED_AT)) for t in found), strict=True):
-            off = (quality.clamp(0, 100) - point.encode.vmaf[point.label]).abs() / spread
-            pictures += [(group, float(e)) for e in off]
-            error = abs(float(quality.clamp(0, 100).mean()) - point.encode.vmaf_clip[point.label])
-            clips.append((group, error / float(spread.mean())))
-            squares.append(error**2)
-    what = "+".join(sorted({p.encode.codec for p in points}))
-    print(
-        f"{what}: {len(points)} points, {math.sqrt(np.mean(squares)):.2f} points off for sources left out", flush=True
-    )
+    squares = defaultdict(list)
+    for point, quality, spread in zip(points, *found, strict=True):
+        off = (quality - point.encode.vmaf[point.label]).abs() / spread
+        pictures += [(point.encode.group, float(e)) for e in off]
+        error = abs(float(quality.mean()) - point.encode.vmaf_clip[point.label])
+        clips.append((point.encode.group, error / float(spread.mean())))
+        for what in ("all", point.encode.codec):
+            squares[what].append(error**2)
+    each = ", ".join(f"{what} {math.sqrt(np.mean(s)):.2f} ({len(s)})" for what, s in squares.items())
+    print(f"points off for what was left out: {each}", flush=True)
     return pictures, clips
 
 
@@ -118,6 +112,20 @@ def _quantile(scores: list[Score]) -> float:
     return ordered[int(np.searchsorted(weight, wanted - 1e-9).clip(0, len(ordered) - 1))][1]
 
 
+def _makes(settings: argparse.Namespace) -> list[list[str]]:
+    """The arguments of nr_data.py for what the committed weights were fitted to: real clips and stills, then pictures, of
+    both rounds."""
+    found = []
+    for turn, real, drawn, encodes in ((1, 3, 1, 4), (2, 4, 3, 5)):
+        same = ["--round", str(turn), "--encodes", str(settings.encodes or encodes), "--parts", "train"]
+        if settings.shared:
+            clips = str(settings.clips or real)
+            found.append([*same, "--clips", clips, "--pictures", "1", "--shared", str(settings.shared)])
+        pictures = ["--pictures", str(settings.pictures)] if settings.pictures else []
+        found.append([*same, "--clips", str(settings.clips or drawn), *pictures])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of encodes, as nr_data.py makes them")
@@ -125,14 +133,12 @@ def main() -> None:
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
     parser.add_argument("--pictures", type=int, help="with --make: only so many pictures, for a trial (default: all)")
-    parser.add_argument("--clips", type=int, default=3, help="with --make: windows a picture")
-    parser.add_argument("--encodes", type=int, default=4, help="with --make: encodes a window")
+    parser.add_argument("--clips", type=int, help="with --make: windows a picture, for a trial (default: 1, then 3)")
+    parser.add_argument("--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, then 5)")
     settings = parser.parse_args()
     if settings.make:
-        counts = ["--clips", str(settings.clips), "--encodes", str(settings.encodes)]
-        counts += ["--pictures", str(settings.pictures)] if settings.pictures else []
-        counts += ["--shared", str(settings.shared)] if settings.shared else []
-        subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *counts], check=True)
+        for arguments in _makes(settings):
+            subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *arguments], check=True)
     encodes, seen = read_all(settings.data, "train")
     print(f"{len(encodes)} encodes of {len({e.group for e in encodes})} sources", flush=True)
     net, calibration = fit(encodes, seen)

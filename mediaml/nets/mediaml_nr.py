@@ -18,18 +18,19 @@ from torch import Tensor, nn
 
 from mediaml.errors import WeightsCorrupt
 from mediaml.frames import Planes
-from mediaml.nets.nr_kernel import Kernel
+from mediaml.nets.nr_kernel import UNKNOWN, Kernel
 from mediaml.nets.nr_probes import CONTENT, PLAIN, QUANTISED, probes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, statistics
 
 FACTS = 12  # numbers in `nr_facts.facts_vector`
 MAX_SCALE = 3.0  # shown at up to this many times its own height in training
-TRAINED_CODECS = frozenset({"h264", "hevc", "vp9"})
+TRAINED_CODECS = ("h264", "hevc", "vp9", "vvc", "vp8", "mpeg2video", "mpeg4", "flv1", "theora", "mjpeg")
+_KIN = {"mpeg1video": "mpeg2video", "h263": "flv1"}  # as good as the same
 COMPONENTS = 160
 _LARGEST = 5.0  # deviations of training, beyond which an input counts as so many
 # how much inputs count, in the kernel's lengths; chosen by cross-validation over training sources, and over codecs
-_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 0.8, 1.5, 2.0, 5.0, 20.0
-_FACTS = 12.0 * torch.tensor([1, 1, 1, 0.5, 0.5, 0.5, 1, 0.3, 1, 1, 1, 1])
+_COMPONENTS, _LOSSES, _CONTENT, _QUANTISED, _SIZE = 1.2, 2.5, 2.0, 5.0, 20.0
+_FACTS = 12.0 * torch.tensor([1, 0.3, 1, 0.5, 0.5, 0.5, 1, 1, 1, 1, 0.5, 0.5])
 _AT_QUANTISED = COMPONENTS + PLAIN
 _AT_FACTS = _AT_QUANTISED + QUANTISED
 _AT_SIZE = _AT_FACTS + FACTS
@@ -106,12 +107,24 @@ class MediamlNr(nn.Module):
         )  # fmt: skip
         return torch.cat([part * weight for part, weight in parts], dim=1)
 
-    def forward(self, seen: Seen, facts: Tensor, scale: Tensor) -> Prediction:
-        """What is seen of N pictures, facts (N, 12) with NaN where unknown, and scale (N,): height shown over own."""
-        known = facts.isfinite()
-        view = torch.stack([known[:, list(needed)].all(dim=1) for needed in _NEEDED]).int().argmax(dim=0)  # the first
-        quality, spread = self.kernel(self.inputs(seen, facts, scale), view)
+    def forward(self, seen: Seen, facts: Tensor, scale: Tensor, codec: str) -> Prediction:
+        """What is seen of N pictures, facts (N, 12) with NaN where unknown, scale (N,): height shown over own, and the codec
+        of all (FFmpeg's name)."""
+        view = views_known(facts).int().argmax(dim=0)  # the first
+        quality, spread = self.kernel(self.inputs(seen, facts, scale), view, codec_number(codec))
         return Prediction(quality.clamp(0, 100), spread)
+
+
+def views_known(facts: Tensor) -> Tensor:
+    """(4, N): whether the facts (N, 12) that each view needs are known."""
+    known = facts.isfinite()
+    return torch.stack([known[:, list(needed)].all(dim=1) for needed in _NEEDED])
+
+
+def codec_number(codec: str) -> int:
+    """Its place among TRAINED_CODECS; UNKNOWN for others."""
+    codec = _KIN.get(codec, codec)
+    return TRAINED_CODECS.index(codec) if codec in TRAINED_CODECS else UNKNOWN
 
 
 def _known(values: Tensor) -> Tensor:
@@ -139,7 +152,8 @@ class Calibration(NamedTuple):
 
     def of(self, codec: str) -> tuple[float, float]:
         """The factors of a picture and of a clip; `codec` is FFmpeg's name."""
-        return (self.picture, self.clip) if codec in TRAINED_CODECS else (self.other_picture, self.other_clip)
+        known = codec_number(codec) != UNKNOWN
+        return (self.picture, self.clip) if known else (self.other_picture, self.other_clip)
 
 
 def interval(quality: Tensor, spread: Tensor, factor: float) -> tuple[Tensor, Tensor]:
@@ -153,7 +167,7 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
         state = load_file(path)
         factors = [float(state.pop(f"calibration.{name}")) for name in Calibration._fields]
         net = MediamlNr(points=len(state["kernel.points"]))
-        net.load_state_dict({name: t.float() for name, t in state.items()})
+        net.load_state_dict(state)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise WeightsCorrupt(f"{path}: not the weights of mediaml_nr: {error}") from error
     return net.to(device).eval().requires_grad_(False), Calibration(*factors)
@@ -162,6 +176,9 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
 def save(path: Path, net: MediamlNr, calibration: Calibration) -> None:
     """Half precision; the kernel's coefficients and the calibration in full."""
     full = ("kernel.coefficients", "kernel.middles", "probes_centre", "probes_width")
-    state = {name: (t if name in full else t.half()).contiguous() for name, t in net.state_dict().items()}
+    state = {
+        name: (t.half() if t.dtype == torch.float32 and name not in full else t).contiguous()
+        for name, t in net.state_dict().items()
+    }
     factors = {f"calibration.{name}": torch.tensor(value) for name, value in calibration._asdict().items()}
     save_file(state | factors, path)

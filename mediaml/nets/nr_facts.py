@@ -13,7 +13,8 @@ from mediaml.ops.quantiser import log2_step
 
 # how far a codec has come since H.264, in steps of about a third fewer bits at equal quality; others are not known
 _GENERATION = {
-    "mpeg1video": -1.5, "mpeg2video": -1.0, "h263": -0.8, "mpeg4": -0.5, "vc1": -0.2, "vp8": -0.1, "h264": 0.0,
+    "mjpeg": -2.5, "mpeg1video": -1.5, "mpeg2video": -1.0, "h263": -0.8, "flv1": -0.8, "mpeg4": -0.5, "theora": -0.4,
+    "vc1": -0.2, "vp8": -0.1, "h264": 0.0,
     "vp9": 0.8, "hevc": 1.0, "av1": 1.6, "vvc": 2.0,
 }  # fmt: skip
 _BITS_FLOOR = 1e-4  # bits a pixel, below which pictures are repetitions

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+_MPEG = ("mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
 # VP9's ac_qlookup at 8 bits (VP9 bitstream specification, 8.6.1) at knots; between them it is linear to within 1 %
 _VP9_KNOTS = (
     (0, 4), (1, 8), (95, 102), (120, 152), (142, 203), (157, 255), (167, 305), (176, 359), (183, 408), (189, 456),
@@ -18,18 +19,18 @@ def log2_step(codec: str, qp: Tensor) -> Tensor:
     """QP as decode.coded gives it, any shape -> log2 of the step between reconstruction levels of an orthonormal transform of
     8-bit samples, float32; NaN stays NaN, and codecs whose QP is not known give NaN.
 
-    H.264 and HEVC: 2^((QP - 4) / 6) (Rec. ITU-T H.264, 8.5.9; H.265, 8.6.4.2); VP9 and AV1: an eighth of the AC step, which
-    both look up in one table (AV1 specification, 7.12.2, at 8 bits); MPEG-1, 2 and 4 part 2: twice
-    quantiser_scale, which is what FFmpeg exports.
+    H.264, HEVC and VVC: 2^((QP - 4) / 6) (Rec. ITU-T H.264, 8.5.9; H.265, 8.6.4.2; H.266, 8.7.3); VP9 and AV1: an eighth of
+    the AC step, which both look up in one table (AV1 specification, 7.12.2, at 8 bits); MPEG-1, 2 and 4 part 2, H.263 and
+    its kin: twice quantiser_scale, which is what FFmpeg exports.
     """
     qp = qp.to(torch.float32)
-    if codec in ("h264", "hevc"):
+    if codec in ("h264", "hevc", "vvc"):
         return (qp - 4) / 6
     if codec in ("vp9", "av1"):
         knots = torch.tensor(_VP9_KNOTS, dtype=torch.float32, device=qp.device)
         at = torch.bucketize(qp.clamp(0, 254.999), knots[:, 0].contiguous(), right=True).clamp(1, len(knots) - 1)
         (x0, y0), (x1, y1) = knots[at - 1].unbind(-1), knots[at].unbind(-1)
         return torch.log2((y0 + (y1 - y0) * (qp - x0) / (x1 - x0)) / 8)
-    if codec in ("mpeg1video", "mpeg2video", "mpeg4"):
+    if codec in _MPEG:
         return torch.log2(qp.clamp(min=1))
     return torch.full_like(qp, math.nan)

@@ -25,7 +25,7 @@ from mediaml.errors import InvalidValue
 from pipelines.training_media.debian_packages import cache_folder, check, data_tar, download
 
 Kind = Literal["photograph", "drawn"]
-Split = Literal["train", "held_out"]
+Split = Literal["train", "held_out", "reserved"]
 LIST = Path(__file__).with_name("pictures.toml")
 
 

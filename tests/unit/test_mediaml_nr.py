@@ -25,12 +25,13 @@ from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge
 from mediaml.nets.mediaml_nr import FACTS, MediamlNr, Seen, interval
 from mediaml.nets.nr_facts import facts_vector
-from mediaml.nets.nr_kernel import Kernel
+from mediaml.nets.nr_kernel import UNKNOWN, Kernel
 from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_probes import OCTAVES, PLAIN, QUANTISED, probes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, grid_corners, statistics
 from mediaml.ops.quantiser import log2_step
 from mediaml.spec import AudioView, Need, View
+from pipelines.nr_fit import Data, fit
 from tests.clips import make_clip, sine
 
 
@@ -101,7 +102,9 @@ def test_steps_of_codecs_share_a_scale() -> None:
     assert log2_step("mpeg2video", torch.tensor([8.0])).item() == 3.0
     assert log2_step("hevc", torch.tensor([28.0])).tolist() == [4.0]
     assert log2_step("av1", torch.tensor([95.0])).tolist() == log2_step("vp9", torch.tensor([95.0])).tolist()
-    assert log2_step("vvc", torch.tensor([30.0])).isnan().all()
+    assert log2_step("vvc", torch.tensor([28.0])).tolist() == [4.0]
+    assert log2_step("flv1", torch.tensor([8.0])).item() == log2_step("h263", torch.tensor([8.0])).item() == 3.0
+    assert log2_step("theora", torch.tensor([30.0])).isnan().all()
 
 
 def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
@@ -181,35 +184,62 @@ def test_network_works_without_facts_and_keeps_to_its_range() -> None:
     net = MediamlNr(points=5).eval()
     net.kernel.coefficients.normal_(0, 100, generator=torch.Generator().manual_seed(0))
     seen = Seen(torch.randn(3, 12, STATISTICS), torch.full((3, QUANTISED), math.nan), torch.randn(3, PLAIN))
-    quality, spread = net(seen, torch.full((3, FACTS), math.nan), torch.ones(3))
+    quality, spread = net(seen, torch.full((3, FACTS), math.nan), torch.ones(3), "av1")
     assert quality.shape == (3,) and (quality >= 0).all() and (quality <= 100).all() and (spread > 0).all()
     low, high = interval(quality, spread, 2.0)
     assert (low <= quality).all() and (quality <= high).all() and (low >= 0).all() and (high <= 100).all()
 
 
-def test_kernel_predicts_a_source_from_the_others() -> None:
-    rng = torch.Generator().manual_seed(0)
-    x = 60 * torch.randn(40, 3, generator=rng)
-    y = 50 + 20 * (x[:, 0] / 60).sin() + x[:, 1] / 10
-    y[:4] += y[4:].mean() - y[:4].mean()  # the mean over all is the mean over the others
-    groups = [f"source {i // 4}" for i in range(40)]
-    kernel = Kernel(0, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
-    expected, spread = kernel.fit(x, y, groups)(x[:4] + 5, "source 0")
-    again = Kernel(0, torch.ones(1, 3))
-    again.fit(x[4:], y[4:], groups[4:])
-    first = torch.zeros(40, dtype=torch.int64)
-    refitted, whole = again(x[:4] + 5, first[:4])[0], kernel(x[:4] + 5, first[:4])[0]
-    assert torch.allclose(expected, refitted, atol=1e-2) and not torch.allclose(expected, whole, atol=0.5)
-    assert (spread > 0).all() and (kernel(x, first)[0] - y).abs().mean() < 1
+def learned(seed: int = 0) -> Data:
+    """Ten sources of four encodes each, by two codecs whose qualities differ by a constant."""
+    rng = torch.Generator().manual_seed(seed)
+    pictures = 60 * torch.randn(40, 1, 3, generator=rng) + torch.zeros(1, 2, 1)
+    groups, codecs = torch.arange(40) // 4, torch.arange(40) % 2
+    x = pictures[:, 0]
+    return Data(pictures, 50 + 10 * (x[:, 0] / 60).sin() + x[:, 1] / 20 + 12 * codecs, groups, codecs)
+
+
+@pytest.mark.parametrize("codec", [1, UNKNOWN])
+def test_what_is_left_out_is_predicted_as_by_a_kernel_without_it(codec: int) -> None:
+    data, views = learned(), torch.ones(1, 3)
+    mine = (data.groups == 0) & (data.codecs == 1)
+    rest = (data.groups != 0) & (data.codecs != 1) if codec == UNKNOWN else data.groups != 0
+    quality = data.quality.clone()
+    quality[~rest] += quality[rest].mean() - quality[~rest].mean()  # the middle of all is the middle of the rest
+    data = data._replace(quality=quality)
+    at, known, other = fit(Kernel(0, views), data, torch.ones(1, 40, dtype=torch.bool))
+    assert at.tolist() == list(range(40)) and known.quality.shape == (40, 2)
+    again = Kernel(0, views)
+    fit(again, data.at(rest.nonzero()[:, 0]), torch.ones(1, int(rest.sum()), dtype=torch.bool))
+    expected, _ = again(data.pictures[mine, 0], torch.zeros(2, dtype=torch.int64), codec)
+    found = other if codec == UNKNOWN else known
+    assert torch.allclose(found.quality[mine, 0], expected, atol=0.02)
+    assert (known.error > 0).all() and other.error.mean() > known.error.mean()
+
+
+def test_kernel_tells_codecs_apart_and_knows_what_they_share() -> None:
+    data, kernel = learned(), Kernel(0, torch.ones(1, 3))
+    fit(kernel, data, torch.ones(1, 40, dtype=torch.bool))
+    x, first = data.pictures[:, 0], torch.zeros(40, dtype=torch.int64)
+    (one, spread), (two, _), (neither, wider) = (kernel(x, first, codec) for codec in (0, 1, -1))
+    assert 6 < (two - one).mean() < 12 and one.mean() < neither.mean() < two.mean()
+    of_own = torch.where(data.codecs == 0, one, two)
+    assert (of_own - data.quality).abs().mean() < 1.5
+    assert (spread > 0).all() and wider.mean() > spread.mean()
 
 
 def test_kernel_leaves_out_what_a_view_does_not_know() -> None:
-    x = 60 * torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    data = learned()
     kernel = Kernel(0, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
-    kernel.fit(x, x.sum(dim=1), [str(i // 4) for i in range(40)])
-    moved = x.clone()
+    learns = torch.ones(2, 40, dtype=torch.bool)
+    learns[0, 30:] = False  # encodes that the first view cannot learn from
+    fit(kernel, data, learns)
+    assert not kernel.coefficients[0, :, 30:].any() and kernel.coefficients[1, 0, 30:].all()
+    moved = data.pictures[:, 0].clone()
     moved[:, 1] += 100
-    whole, partly = ([kernel(t, torch.full((40,), view))[0] for t in (x, moved)] for view in (0, 1))
+    whole, partly = (
+        [kernel(t, torch.full((40,), view), 0)[0] for t in (data.pictures[:, 0], moved)] for view in (0, 1)
+    )
     assert torch.allclose(*partly) and not torch.allclose(*whole)
 
 

@@ -40,7 +40,7 @@ class MediamlNrQuality(FrameAnalyzer):
 
     spec = Spec(
         name="mediaml_nr",
-        version=3,
+        version=4,
         summary="predicted VMAF without a reference, with its 95 % interval",
         outputs=(
             _column("nr_quality", "predicted VMAF at the file's own size"),
@@ -82,7 +82,7 @@ class MediamlNrQuality(FrameAnalyzer):
         )
         facts = facts.to(batch.device)
         seen = self._look(batch, planes)
-        own = self._net(seen, facts, torch.ones(len(batch), device=batch.device))
+        own = self._net(seen, facts, torch.ones(len(batch), device=batch.device), self._codec)
         shown = self._on_screen(seen, facts, height)
         self._kept.append(torch.stack([*own, shown]))  # (3, N)
         low, high = interval(own.quality, own.spread, self._calibration.of(self._codec)[0])
@@ -101,7 +101,7 @@ class MediamlNrQuality(FrameAnalyzer):
         scale = SCREEN_LINES / height
         if not 1 <= scale <= MAX_SCALE:
             return facts.new_full((len(facts),), math.nan)
-        return self._net(seen, facts, facts.new_full((len(facts),), scale)).quality
+        return self._net(seen, facts, facts.new_full((len(facts),), scale), self._codec).quality
 
     def finish(self) -> Rows:
         kept = torch.cat(self._kept, dim=1) if self._kept else None
