@@ -84,7 +84,7 @@ def handcrafted(encodes: Sequence[Encode], make: Callable) -> Floats:
         planes = encode.pictures()
         assert planes.u is not None
         assert planes.v is not None
-        middle = Planes(planes.y[1:2], planes.u[1:2], planes.v[1:2], 8)
+        middle = Planes(planes.y[1:2], planes.u[1:2], planes.v[1:2], planes.bit_depth)
         index, key = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool)
         batch = FrameBatch(time, time + 0.04, index, key, Colour(), planes=middle)
         found.append(float(next(iter(analyzer.update(batch).values()))[0]))
@@ -162,7 +162,7 @@ def within(predicted: Floats, truth: Floats, sources: Sequence[str]) -> float:
         at = np.flatnonzero([s == source for s in sources])
         if len(at) >= 5:
             found.append(srcc(predicted[at], truth[at]))
-    return float(np.nanmean(found))
+    return float(np.nanmean(found)) if found else float("nan")
 
 
 def clip_of(encode: Encode) -> str:
