@@ -16,6 +16,8 @@ from mediaml.errors import InvalidValue, printable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mediaml.tables.export import ExportFormat
+
 app = typer.Typer(
     help="Look into a lake: list, describe, query and export its tables.",
     no_args_is_help=True,
@@ -118,19 +120,20 @@ def _give(found: pa.Table, format: Format | None, out: Path | None, limit: int) 
         errors_console().print(f"{found.num_rows} rows written to {out}", markup=False, highlight=False, soft_wrap=True)
     elif format is Format.PARQUET and sys.stdout.isatty():
         raise InvalidValue("Parquet is not for a terminal; name a file with --out, or pipe it")
-    elif format is not None and sys.stdout.isatty():
-        _show(found, format)
-    elif format is not None:
-        exporting.dump(found, sys.stdout.buffer, format.value)
-        sys.stdout.buffer.flush()
+    elif format is not None and format is not Format.TABLE:
+        if sys.stdout.isatty():
+            _show(found, format.value)
+        else:
+            exporting.dump(found, sys.stdout.buffer, format.value)
+            sys.stdout.buffer.flush()
 
 
-def _show(found: pa.Table, format: Format) -> None:
+def _show(found: pa.Table, format: ExportFormat) -> None:
     """JSON or CSV on a terminal: as in a file, but control characters in it stay text."""
     from mediaml.tables import export as exporting
 
     buffer = io.BytesIO()
-    exporting.dump(found, buffer, format.value)
+    exporting.dump(found, buffer, format)
     for line in buffer.getvalue().decode().splitlines():
         typer.echo(printable(line))
 

@@ -16,11 +16,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mediaml.cli.tables import Format, _show, app
+from mediaml.cli.tables import _show, app
 from mediaml.errors import InvalidValue, LakeMissing, QueryError, UnknownName
 from mediaml.media import AudioStream, HdrInfo, MediaInfo, OtherStream, VideoStream
 from mediaml.tables import Lake, MediaRows, PathRow
-from mediaml.tables.export import dump, export
+from mediaml.tables.export import ExportFormat, dump, export
 from tests.unit.lakes import luma, media_id
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(A1)", "\tx", 'say "hi",\nthere', "plain", None]
@@ -128,8 +128,10 @@ def test_foreign_text_cannot_steer_the_terminal(call: Callable[..., Result]) -> 
     assert "[bold]" in shown
 
 
-@pytest.mark.parametrize("format", [Format.CSV, Format.JSON])
-def test_what_programs_read_cannot_steer_a_terminal_either(format: Format, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_what_programs_read_cannot_steer_a_terminal_either(
+    format: ExportFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
     _show(pa.table({"path": ["a\x1b[31mb\x9b2Jc", "d"]}), format)
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "\x9b" not in shown
