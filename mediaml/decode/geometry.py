@@ -159,12 +159,12 @@ def _affine(distorted: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     matrix, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=4000)
     if matrix is None or int(inliers.sum()) < max(_INLIERS, 0.3 * len(good)):
         return None
-    whole = np.eye(2, 3)
+    found_map, whole = np.asarray(matrix, np.float64), np.eye(2, 3)
     kept, shown = a[inliers.ravel() > 0], b[inliers.ravel() > 0]  # where the key points are, not at the corners
-    if _off(kept, kept, matrix) < _STILL_PIXELS:
+    if _off(kept, kept, found_map) < _STILL_PIXELS:
         return whole
     upright = _upright(kept, shown)
-    return upright if _off(kept, shown, upright) < _STILL_PIXELS else np.asarray(matrix, np.float64)
+    return upright if _off(kept, shown, upright) < _STILL_PIXELS else found_map
 
 
 def _off(a: NDArray[np.float64], b: NDArray[np.float64], matrix: NDArray[np.float64]) -> float:
