@@ -159,26 +159,10 @@ def _affine(distorted: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     matrix, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=4000)
     if matrix is None or int(inliers.sum()) < max(_INLIERS, 0.3 * len(good)):
         return None
-    found_map, whole = np.asarray(matrix, np.float64), np.eye(2, 3)
-    kept, shown = a[inliers.ravel() > 0], b[inliers.ravel() > 0]  # where the key points are, not at the corners
-    if _off(kept, kept, found_map) < _STILL_PIXELS:
-        return whole
-    upright = _upright(kept, shown)
-    return upright if _off(kept, shown, upright) < _STILL_PIXELS else found_map
-
-
-def _off(a: NDArray[np.float64], b: NDArray[np.float64], matrix: NDArray[np.float64]) -> float:
-    """Median distance, in pixels, of points a from b once mapped."""
-    return float(np.median(np.hypot(*(a @ matrix[:, :2].T + matrix[:, 2] - b).T)))
-
-
-def _upright(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The map of a to b that only scales and shifts. Key points that it explains within half a pixel are no sign of a turn or
-    a shear, however a map that may turn fits the last of them."""
-    matrix = np.zeros((2, 3))
-    for axis in (0, 1):
-        matrix[axis, axis], matrix[axis, 2] = np.polyfit(a[:, axis], b[:, axis], 1)
-    return matrix
+    whole = np.eye(2, 3)
+    kept = a[inliers.ravel() > 0]  # where the key points are, not at the corners
+    moved = np.hypot(*(kept @ (matrix - whole)[:, :2].T + matrix[:, 2]).T)
+    return whole if float(np.median(moved)) < _STILL_PIXELS else np.asarray(matrix, np.float64)
 
 
 def _plainly_whole(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
