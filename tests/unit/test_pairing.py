@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.anchor import Anchor, anchor_costs
 from mediaml.decode.alignment.signal import Window
 from mediaml.decode.frame_reader import VideoFile, read_frames
+from mediaml.decode.geometry import _fits_better
 from mediaml.decode.kept import KeptFrames, frame_bytes, room_for
 from mediaml.decode.pair.format import pair_format, target_size
 from mediaml.decode.pair.pictures import Crop
@@ -53,8 +55,6 @@ def batches(
 
 def texture(width: int, height: int, at: int) -> NDArray[np.uint8]:
     """(height, width, 3): random blobs, the window starting at column `at` of a wide picture."""
-    import cv2
-
     rng = np.random.default_rng(3)
     small = rng.integers(0, 255, (height // 14 + 2, (width + 200) // 14, 3), dtype=np.uint8)
     wide = cv2.resize(small, (width + 200, height), interpolation=cv2.INTER_CUBIC)
@@ -239,8 +239,6 @@ def test_a_shifted_picture_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_letterbox_is_undone(tmp_path: Path) -> None:
-    import cv2
-
     a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
     barred = []
     for i in range(8):
@@ -263,8 +261,6 @@ def test_a_centre_cut_is_compared_with_its_part(tmp_path: Path) -> None:
 
 
 def test_another_size_is_no_fault(tmp_path: Path) -> None:
-    import cv2
-
     a = video(make_clip(tmp_path / "a.mp4", [texture(320, 180, 3 * i) for i in range(8)], options=LOSSLESS))
     small = [cv2.resize(texture(320, 180, 3 * i), (214, 120), interpolation=cv2.INTER_AREA) for i in range(8)]
     plan = plan_pair(video(make_clip(tmp_path / "b.mp4", small, options=LOSSLESS)), a)
@@ -320,8 +316,6 @@ def test_frames_are_kept_within_a_budget(tmp_path: Path) -> None:
 
 def nearly_still(count: int, drift_pixels: float = 0.3) -> list[NDArray[np.uint8]]:
     """(270, 320) yuv420p pictures: fine texture that creeps over a coarse one that stands."""
-    import cv2
-
     rng = np.random.default_rng(0)
     coarse, fine = (
         cv2.resize(rng.normal(size=size).astype(np.float32), (320, 180), interpolation=cv2.INTER_CUBIC)
@@ -348,3 +342,13 @@ def test_an_anchor_counts_in_steps_of_the_reference() -> None:
     pictures = np.stack([np.full((4, 6), float(i), np.float32) for i in (0, 1, 2, 3)])
     anchor = Anchor(7, anchor_costs(pictures[2], pictures))
     assert anchor.at(np.array([0, 7, 8, 9, 10, 99])) == pytest.approx(np.array([4, 4, 1, 0, 1, 1]) / 1.05)
+
+
+def test_a_crop_that_fits_no_better_than_the_whole_is_none() -> None:
+    whole = texture(320, 180, 0)[:, :, 0]
+    inner = np.ascontiguousarray(whole[20:160, 32:288])
+    cut = cv2.resize(inner, (320, 180), interpolation=cv2.INTER_CUBIC)
+    crop, sizes = Crop(32, 20, 256, 140), [(256, 140), (320, 180)]
+    assert _fits_better([(cut, whole)], (None, crop), sizes)
+    blurred = cv2.GaussianBlur(whole, (0, 0), 4)
+    assert not _fits_better([(blurred, whole)], (None, Crop(0, 2, 320, 178)), [(320, 180), (320, 180)])
