@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.faults.colour import chroma, luma, to_rgb, to_yuv
 from benchmarks.faults.injection import Fault, Spot
 from benchmarks.faults.sources import Clip, Picture
-from benchmarks.faults.visible import is_burnt, is_saturated, uses_both_ends, waves_show
+from benchmarks.faults.visible import is_burnt, is_legal, is_saturated, uses_both_ends, waves_show
 
 _JPEG_QUALITY = (16, 9, 4)
 _BLUR_SIGMA = (1.5, 2.5, 4.5)  # px
@@ -171,7 +171,7 @@ PICTORIAL = (
     Fault("ringing", "ringing", ("ringing",), _LONG, _rings, shows=waves_show),
     Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over, shows=is_burnt),
     Fault("under-exposure", "exposure", ("under_exposed",), _LONG, _under),
-    Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL),
+    Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL, shows=is_legal),
     Fault("clipped luma", "signal_levels", ("clipped_luma",), _LONG, _super_white, needs=_LEGAL),
     Fault("colour bars", "leader", ("colour_bars",), (1.0, 2.0, 2.5), _colour_bars),
     Fault("slate", "leader", ("slate",), (1.6, 2.0, 2.5), _slate),

@@ -15,6 +15,7 @@ from benchmarks.faults.sources import Clip, Picture
 _BLACK, _WHITE = 24, 218  # coded luma that the darkest and brightest thousandth of a clip must reach
 _BURNT_SHARES = (0.25, 0.95)
 _SATURATED_SHARE = 0.03
+_ILLEGAL_SHARE = 0.01
 _WAVE_LEVELS, _WAVE_SHARE = 4, 0.005  # waves leave the clip's range around by so much, on so much of the picture
 LOOKED_AT = range(5, 125, 24)  # frames of a clip that `Fault.shows` looks at
 
@@ -37,6 +38,22 @@ def _overshoots(clean: Picture, faulty: Picture) -> float:
     above = cv2.subtract(faulty, cv2.dilate(clean, around))
     below = cv2.subtract(cv2.erode(clean, around), faulty)
     return float((cv2.max(above, below) >= _WAVE_LEVELS).mean())
+
+
+def is_legal(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001
+    """The clip, unspoiled, keeps R'G'B' within what EBU R 103 tolerates on 99 % of each picture."""
+    return max(_illegal(clip.frame(i)) for i in LOOKED_AT) <= _ILLEGAL_SHARE
+
+
+def _illegal(picture: Picture) -> float:
+    height, width = luma(picture).shape
+    y = (
+        cv2.resize(luma(picture), (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32) - 16
+    ) / 219
+    cb, cr = ((c.astype(np.float32) - 128) / 224 for c in chroma(picture))
+    red, blue = y + 1.402 * cr, y + 1.772 * cb
+    rgb: NDArray[np.float32] = np.stack([red, (y - 0.299 * red - 0.114 * blue) / 0.587, blue])
+    return float(((rgb.min(axis=0) < -0.05) | (rgb.max(axis=0) > 1.05)).mean())
 
 
 def is_burnt(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001

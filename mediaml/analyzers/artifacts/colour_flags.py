@@ -21,7 +21,7 @@ _BEYOND = 0.002  # share of a picture
 _OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
 _BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
 _TENTH = 10  # per cent of the samples, in which each end is left by _FAR at least
-_FAR = 0.03  # of the range, by a thousandth of the picture: overshoot of limited pictures stays within it at one end
+_FAR = 0.025  # of the range, by a thousandth of the picture: overshoot of limited pictures stays within it at one end
 _RINGING = 7.5 / 255  # beyond black and white that filters and coders leave
 _NEAR_BLACK, _NEAR_WHITE = (27 / 255, 210 / 255)  # that a limited picture in a full-range file comes close to
 _EXCESS = 0.004  # share of the picture out of gamut by the stated matrix
@@ -34,7 +34,7 @@ class ColourFlags(Detector):
     """One finding a file at most of each kind, over the whole file.
 
     kinds "wrong_range": flagged limited, yet a quarter of the pictures use the foot below 7 and go beyond white, or the head
-          above 249 of 255 and go below black, or a tenth leave black and a tenth white by 3 %; or flagged full, yet black
+          above 249 of 255 and go below black, or a tenth leave black and a tenth white by 2.5 %; or flagged full, yet black
           lies near 16 and white near 235 throughout.
           "wrong_matrix": saturated colours leave the R'G'B' cube by the stated one of BT.601 and BT.709 but not by the
           other one; needs saturated colours.

@@ -38,7 +38,7 @@ class Exposure(Detector):
 
     spec = Spec(
         name="exposure",
-        version=3,
+        version=4,
         summary="over- and under-exposed pictures",
         outputs=(
             Column("burnt_share", "float32", "1", "share of the picture at or near white", minimum=0, maximum=1),

@@ -28,9 +28,13 @@ def luma8(batch: FrameBatch) -> Bytes:
 
 def previous8(batch: FrameBatch) -> Bytes:
     """(N, H, W) `luma8` of the picture before each; the picture itself where there is none. For batches of `PAIRS`."""
-    if batch.previous is None:
-        raise InvalidValue("this batch holds no pictures before its own: its need is not PAIRS")
-    return _rounded(batch.previous, coded_luma(batch)[1])
+
+    def make() -> Bytes:
+        if batch.previous is None:
+            raise InvalidValue("this batch holds no pictures before its own: its need is not PAIRS")
+        return _rounded(batch.previous, coded_luma(batch)[1])
+
+    return batch.shared("artifacts.previous8", make)
 
 
 def _rounded(luma: Tensor, bits: int) -> Bytes:
