@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from mediaml.analyzers.artifacts.small_view import Bytes, Floats, histogram
 
 LOOKS_BACK = 12  # frames
-_CELLS = (8, 6)  # across, down
+_CELLS = ((8, 6), (20, 12))  # across, down: large and small ones
 _DETAIL = 5  # px: what is finer is detail
 _FADED, _GONE = 0.1, 0.7  # of the detail that must be missing for a fade, and beyond which too little is left to tell
-_ALIKE = 0.23  # of what is missing, its spread between quartiles
+_ALIKE = 0.23, 0.42  # of what is missing, its spread between quartiles, in large and small cells
+_FOUR, _ONE_WAY = 4, 0.4  # frames, and the cosine between what successive fours of them change
 _EVENLY = 1.4  # times what an even fade has missing half-way, at most: motion takes detail away at once
 _LOST, _LOST_TIMES = 0.1, 2.5  # of the histogram, and times the steps before, that a cut does not leave in common
 _LOST_STEP = 0.02  # steps before are taken as at least this
@@ -30,7 +31,7 @@ _STEPS = 3
 
 def arrives(still: Bytes, before: Sequence[Bytes]) -> bool:
     """Whether (H, W) `still` is another picture than the moving one of the frames `before` it, the latest last."""
-    return cuts_in(still, before) or fades_in(still, before)
+    return cuts_in(still, before) or changes_one_way(still, before) or fades_in(still, before)
 
 
 def cuts_in(still: Bytes, before: Sequence[Bytes]) -> bool:
@@ -43,19 +44,33 @@ def cuts_in(still: Bytes, before: Sequence[Bytes]) -> bool:
     )
 
 
+def changes_one_way(still: Bytes, before: Sequence[Bytes]) -> bool:
+    """Whether the picture has changed by the same difference thrice, four frames each: a fade of what stands still itself.
+
+    Motion undoes its differences or moves them on (cosine around 0); text that stays on top of a fade does not matter.
+    """
+    if len(before) < LOOKS_BACK:
+        return False
+    shown = [frame.astype(np.float32).ravel() for frame in (*before[-LOOKS_BACK::_FOUR], still)]
+    steps = [later - sooner for sooner, later in pairwise(shown)]
+    return all(
+        float(steps[-1] @ s) >= _ONE_WAY * float(np.linalg.norm(steps[-1]) * np.linalg.norm(s)) for s in steps[:-1]
+    )
+
+
 def fades_in(still: Bytes, before: Sequence[Bytes]) -> bool:
     """Whether (H, W) `still` fades in over the frames `before` it, the latest last; at most 12 of them are looked at."""
     detail = _detail(still)
-    energy = _means(detail * detail)
-    weights = np.sqrt(energy).ravel()
+    energies = [_means(detail * detail, cells) for cells in _CELLS]
     missing = [0.0]  # share of the detail that is not there yet, so many frames before
     for frame in reversed(before[-LOOKS_BACK:]):
-        present = (_means(detail * _detail(frame)) / np.maximum(energy, 1e-3)).ravel()
-        low, middle, high = _quartiles(present, weights)
-        missing.append(1 - float(middle))
+        product = detail * _detail(frame)
+        quartiles = [_quartiles(_means(product, e.shape[::-1]) / np.maximum(e, 1e-3), np.sqrt(e)) for e in energies]
+        missing.append(1 - float(quartiles[0][1]))
         count = len(missing) - 1
         evenly = missing[count // 2] <= _EVENLY * missing[-1] * (count // 2) / count
-        if count > 1 and evenly and _FADED <= missing[-1] <= _GONE and high - low <= _ALIKE * missing[-1]:
+        alike = all(high - low <= a * missing[-1] for (low, _, high), a in zip(quartiles, _ALIKE, strict=True))
+        if count > 1 and evenly and alike and _FADED <= missing[-1] <= _GONE:
             return True
     return False
 
@@ -65,12 +80,13 @@ def _detail(frame: Bytes) -> Floats:
     return picture - cv2.blur(picture, (_DETAIL, _DETAIL))
 
 
-def _means(values: Floats) -> Floats:
-    return np.asarray(cv2.resize(values, _CELLS, interpolation=cv2.INTER_AREA), np.float32)
+def _means(values: Floats, cells: Sequence[int]) -> Floats:
+    return np.asarray(cv2.resize(values, tuple(cells), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _quartiles(values: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(3,) quartiles of (N,) values that count by their weights."""
+    """(3,) quartiles of values that count by their weights."""
+    values, weights = values.ravel(), weights.ravel()
     order = np.argsort(values)
     sums = np.cumsum(weights[order])
     places = np.searchsorted(sums, np.array([0.25, 0.5, 0.75]) * sums[-1])

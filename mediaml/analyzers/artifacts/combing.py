@@ -19,7 +19,10 @@ _TIMES = 1.3  # as large as within a field the third difference is in a combed b
 _LEVELS = 6.0  # that the third difference of lines must reach on average
 _FLAT = 4.0  # levels: the third difference within a field is taken as at least this
 _ALIKE = 0.3  # absolute cosine between what parts the fields and what changed since the picture before
-_ENOUGH = 0.12  # of the energy of the one that the other has at least: motion over a frame is no less than over a field
+_ENOUGH, _TOO_MUCH = (
+    0.12,
+    16.0,
+)  # times the one's energy that the other has: over a field it moves half as far, energy 4
 _CHANCE = 0.25  # of blocks of a texture that reach it by chance, at edges that move behind it
 _TRIED = 400  # blocks of a picture that the cosine is taken of; of more, so many spread evenly
 _COMBED = 0.006  # share of blocks from which on a picture is combed
@@ -127,7 +130,7 @@ def _fields_moved(block: NDArray[np.float32], before: NDArray[np.float32]) -> in
     parts, since = (x[:-1] + x[1:] for x in (apart, change))
     between, over = float((parts**2).sum()), float((since**2).sum())
     alike = float((parts * since).sum())
-    moved = over >= _ENOUGH * between and abs(alike) >= _ALIKE * np.sqrt(between * over)
+    moved = _ENOUGH * between <= over <= _TOO_MUCH * between and abs(alike) >= _ALIKE * np.sqrt(between * over)
     return int(np.sign(alike)) if moved else 0
 
 
