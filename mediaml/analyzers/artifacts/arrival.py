@@ -22,6 +22,8 @@ _CELLS = ((8, 6), (20, 12))  # across, down: large and small ones
 _DETAIL = 5  # px: what is finer is detail
 _FADED, _GONE = 0.1, 0.7  # of the detail that must be missing for a fade, and beyond which too little is left to tell
 _ALIKE = 0.23, 0.42  # of what is missing, its spread between quartiles, in large and small cells
+_DISPLACED = 1.08  # of the detail: what was not there is missing, what has moved is missing and more (negative lobes)
+_LEAST_FRAMES = 3  # that a fade takes
 _FOUR, _ONE_WAY = 4, 0.4  # frames, and the cosine between what successive fours of them change
 _EVENLY = 1.4  # times what an even fade has missing half-way, at most: motion takes detail away at once
 _LOST, _LOST_TIMES = 0.1, 2.5  # of the histogram, and times the steps before, that a cut does not leave in common
@@ -63,6 +65,7 @@ def fades_in(still: Bytes, before: Sequence[Bytes]) -> bool:
     detail = _detail(still)
     energies = [_means(detail * detail, cells) for cells in _CELLS]
     missing = [0.0]  # share of the detail that is not there yet, so many frames before
+    fades = False
     for frame in reversed(before[-LOOKS_BACK:]):
         product = detail * _detail(frame)
         quartiles = [_quartiles(_means(product, e.shape[::-1]) / np.maximum(e, 1e-3), np.sqrt(e)) for e in energies]
@@ -70,9 +73,8 @@ def fades_in(still: Bytes, before: Sequence[Bytes]) -> bool:
         count = len(missing) - 1
         evenly = missing[count // 2] <= _EVENLY * missing[-1] * (count // 2) / count
         alike = all(high - low <= a * missing[-1] for (low, _, high), a in zip(quartiles, _ALIKE, strict=True))
-        if count > 1 and evenly and alike and _FADED <= missing[-1] <= _GONE:
-            return True
-    return False
+        fades |= count >= _LEAST_FRAMES and evenly and alike and _FADED <= missing[-1] <= _GONE
+    return fades and max(missing) <= _DISPLACED
 
 
 def _detail(frame: Bytes) -> Floats:
