@@ -102,6 +102,7 @@ def frame_batch(source: Clip, need: Need, frames: Sequence[int], *, reference: b
         planes=planes,
         views=views,
         reference=frame_batch(source.reference, need, frames) if reference and source.reference else None,
+        previous=source.planes.y[(at - 1).clamp(min=0)] if need.previous else None,
     )
 
 

@@ -25,7 +25,7 @@ _ENOUGH, _TOO_MUCH = (
 )  # times the one's energy that the other has: over a field it moves half as far, energy 4
 _CHANCE = 0.25  # of blocks of a texture that reach it by chance, at edges that move behind it
 _TRIED = 400  # blocks of a picture that the cosine is taken of; of more, so many spread evenly
-_COMBED = 0.0045  # share of blocks from which on a picture is combed
+_COMBED = 0.006  # share of blocks from which on a picture is combed
 _JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that still are one span
 _MINIMUM_SECONDS = 1.0  # two combed samples
 
@@ -44,7 +44,7 @@ class Combing(Detector):
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
     kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
                 frames hold two fields; the whole file, whether or not combs were seen
-    severity    combing: from 0.3 at 0.45 % to 1 at 10 % of the blocks; interlaced: 0.3
+    severity    combing: from 0.3 at 0.6 % to 1 at 10 % of the blocks; interlaced: 0.3
     """
 
     spec = Spec(
