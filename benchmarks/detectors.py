@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from benchmarks.faults.clean import false_alarms
+from benchmarks.faults.clean import clean_files, false_alarms
 from benchmarks.faults.colour import to_rgb, to_yuv
 from benchmarks.faults.injection import SEVERITIES, Fault, place, write_faulty, write_file
 from benchmarks.faults.matching import Score, false_at, match
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDIAML_SHARED_DATA", "../shared/data")))
     parser.add_argument("--split", choices=["tuning", "held out"], default="held out")
-    parser.add_argument("--only", default="", help="names of faults, comma-separated")
+    parser.add_argument("--only", default="", help="names of faults, comma-separated; with --clean: of their detectors")
     parser.add_argument("--films", type=int, default=99, help="real clips to inject faults into")
     parser.add_argument("--photographs", type=int, default=4, help="photographs under a moving camera")
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--large", action="store_true", help="clean programmes of 640x360, from large photographs alone"
     )
+    parser.add_argument("--clips", type=Path, metavar="DIR", help="a folder of more real clips, for --clean")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
@@ -143,9 +144,9 @@ def main() -> None:
             kept = asked.keep or Path(folder)
             kept.mkdir(parents=True, exist_ok=True)
             size = LARGE if asked.large else SMALL
-            return false_alarms(
-                sources, asked.split, asked.clean, size, kept, detectors(), real=not asked.large, verbose=asked.verbose
-            )
+            chosen = [d for d in detectors() if not wanted or d.spec.name in {f.analyzer for f in faults}]
+            real = [] if asked.large else clean_files(asked.data, asked.clips)
+            return false_alarms(sources, asked.split, asked.clean, size, kept, chosen, real=real, verbose=asked.verbose)
         clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
         clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
         if clips:

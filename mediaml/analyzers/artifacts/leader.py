@@ -57,7 +57,7 @@ class Leader(Detector):
         ordered=True,
         groups=("qc", "artifacts"),
         default=False,
-        cite="EBU Tech 3325 and ITU-R BT.471 (colour bars), SMPTE EG 1, ARIB STD-B28",
+        cite="colour bars: ITU-R BT.471-1, SMPTE EG 1, SMPTE RP 219 and ARIB STD-B28",
         cost_ms=0.3,
         kinds=("colour_bars", "slate"),
     )

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.analyzers.artifacts.small_view import BLOCKS, Bytes
+from mediaml.analyzers.artifacts.small_view import BLOCKS, Bytes, histogram
 
 SUSPECT = 1.15  # times the change of both neighbours
 _STILL = 0.3  # levels: smaller changes tell nothing
@@ -30,7 +30,6 @@ EVERYWHERE, WHOLE = 1.3, 1.3  # times, of the median moving block and of the pic
 _EVERYWHERE_ALONG = 1.15  # the same of the median block, where the flow leaps too
 _BLOCK_MOVES, _MOVING_BLOCKS = 1.0, 0.05  # levels of change; share of blocks that must move
 _SAME_SCENE = 0.82  # common part of the histograms before and after
-_BINS = 32
 LEAP = 1.55  # times the motion before and after
 _ALONG = 0.7  # cosine between the leap and the motion around it
 _UNEXPLAINED = 0.72  # of the change that may be left after following the motion
@@ -108,7 +107,7 @@ def leap_between(a: Bytes, b: Bytes, c: Bytes, d: Bytes, times: float) -> Leap:
         return Leap(motion.lost, motion.is_sure)
     if times <= WHOLE or (times > _CUT_TIMES and not motion.goes_on):
         return NONE
-    if np.minimum(_histogram(b), _histogram(c)).sum() < _SAME_SCENE:
+    if np.minimum(histogram(b), histogram(c)).sum() < _SAME_SCENE:
         return NONE
     blocks = _times_everywhere(a, b, c, d)
     if blocks >= (_EVERYWHERE_ALONG if motion.goes_on else EVERYWHERE):
@@ -128,12 +127,6 @@ def _block_change(one: Bytes, other: Bytes) -> NDArray[np.float32]:
     """(18, 32) mean absolute difference of 8x8 blocks."""
     change = cv2.absdiff(one, other).astype(np.float32)
     return np.asarray(cv2.resize(change, (BLOCKS[1], BLOCKS[0]), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _histogram(frame: Bytes) -> NDArray[np.float64]:
-    """(32,) shares of levels, each shared with its neighbours."""
-    counts = np.bincount(frame.ravel() >> 3, minlength=_BINS)
-    return np.convolve(counts, (0.25, 0.5, 0.25), "same") / frame.size
 
 
 def _motion(a: Bytes, b: Bytes, c: Bytes, d: Bytes) -> _Motion:

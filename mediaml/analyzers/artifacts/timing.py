@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
 from mediaml.analyzers.artifacts.small_view import SMALL
 from mediaml.frames import FrameBatch
-from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec, Table
 
 _MISSING = 1.6  # times the usual distance: at least one frame is missing
@@ -19,14 +18,15 @@ _GAPS_SHARE = 0.2  # of the distances at most that are gaps; more are a rate tha
 _JUMP_SECONDS = 1.0  # a longer gap is a jump of the timeline, not a few lost frames
 _EVEN = 0.02  # relative deviation of a distance that still counts as the usual one
 _EVEN_SHARE = 0.9  # of the distances that must be the usual one for a constant frame rate
+_TICK_SECONDS = 0.0011  # containers that count in milliseconds round distances by as much
 _JOIN_SECONDS = 0.5
 
 
 class Timing(Detector):
     """Gaps between the presentation times of frames.
 
-    At a constant frame rate (nine distances in ten are the usual one, within 2 % or a tick) a distance above 1.6 times the
-    usual one means missing frames; above a second and five times the usual one, at any rate, a jump. Timestamps that run
+    At a constant frame rate (nine distances in ten are the usual one, within 2 % or a millisecond) a distance above 1.6 times
+    the usual one means missing frames; above a second and five times the usual one, at any rate, a jump. Timestamps that run
     backwards are repaired by the decoder and are spans of `decode`.
 
     kinds     "missing_frames": gaps up to a second, neighbours within half a second joined; "timestamp_jump": longer ones.
@@ -55,15 +55,8 @@ class Timing(Detector):
         kinds=("missing_frames", "timestamp_jump"),
     )  # fmt: skip
 
-    def start(self, media: MediaInfo) -> None:
-        stream = media.main_video
-        self._slack = 0.0011 if stream is not None else 0.0
-
-    def reset(self) -> None:
-        self._slack = 0.0
-
-    def measure(self, batch: FrameBatch) -> Measures:
-        return {"index": batch.frame_index.cpu().numpy()}
+    def measure(self, batch: FrameBatch) -> Measures:  # noqa: ARG002
+        return {}  # presentation times are in every track
 
     def judge(self, track: Track) -> list[Finding]:
         steps = np.diff(track.start)
@@ -72,7 +65,7 @@ class Timing(Detector):
         usual = float(np.median(steps))
         jumps = (steps > _JUMP_SECONDS) & (steps > 5 * usual)
         found = [_jump(track, int(i), usual) for i in np.flatnonzero(jumps)]
-        missing = missing_frames(steps, usual, self._slack)
+        missing = missing_frames(steps, usual)
         groups = track.spans(np.append(missing > 0, False), join=_JOIN_SECONDS, minimum=0.0)
         return found + [_missing(track, a, b, missing, usual) for a, b in groups]
 
@@ -82,14 +75,14 @@ class Timing(Detector):
             return {"frames_missing": 0, "frame_interval_deviation": None}
         usual = float(np.median(steps))
         return {
-            "frames_missing": int(missing_frames(steps, usual, self._slack).sum()) if len(steps) >= 4 else 0,
+            "frames_missing": int(missing_frames(steps, usual).sum()) if len(steps) >= 4 else 0,
             "frame_interval_deviation": float(np.abs(steps - usual).mean()),
         }
 
 
-def missing_frames(steps: NDArray[np.float64], usual: float, slack: float) -> NDArray[np.int64]:
+def missing_frames(steps: NDArray[np.float64], usual: float) -> NDArray[np.int64]:
     """(N - 1,) frames missing within each distance; zero throughout where the rate varies, and at jumps."""
-    even = np.abs(steps - usual) <= np.maximum(_EVEN * usual, slack)
+    even = np.abs(steps - usual) <= max(_EVEN * usual, _TICK_SECONDS)
     missing = np.where(
         (steps > _MISSING * usual) & (steps <= max(_JUMP_SECONDS, 5 * usual)), np.rint(steps / usual) - 1, 0
     )
