@@ -8,10 +8,8 @@ OpenCV's own examples (a car park, a box and a cup in a hand, a tree, an animate
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import os
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +18,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-
-class MediaUnavailable(Exception):
-    """A package could not be fetched, or is not the one that was listed."""
+from pipelines.training_media.debian_packages import data_tar, download
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +58,21 @@ ON_HOLD = Package(
 
 
 def fetch(package: Package) -> list[Path]:
-    """The package's files, by name; downloaded where they are not yet in the cache. Raises MediaUnavailable."""
+    """The package's files, by name; downloaded where they are not yet in the cache. Raises what `download` raises."""
     if not package.folder.is_dir():
         part = package.folder.with_name(f"{package.folder.name}.{os.getpid()}.part")
         part.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            for name, content in _members(_download(package, Path(folder)), package.suffixes):
+            fact = {"version": package.version, "sha256": package.sha256}
+            for name, content in _members(download(package.name, fact, Path(folder)), package.suffixes):
                 (part / name).write_bytes(content)
         part.replace(package.folder)
     return sorted(p for p in package.folder.iterdir() if p.is_file())
 
 
-def _download(package: Package, folder: Path) -> Path:
-    command = ["apt-get", "download", "-q", f"{package.name}={package.version}"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise MediaUnavailable(f"{package.name} comes from Debian, and apt-get is not on this machine") from None
-    found = list(folder.glob("*.deb"))
-    if done.returncode or len(found) != 1:
-        reason = (done.stderr.strip().splitlines() or ["no file came"])[-1]
-        raise MediaUnavailable(f"{' '.join(command)} failed: {reason}; run `apt-get update` on Debian 12 first")
-    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
-    if digest != package.sha256:
-        raise MediaUnavailable(f"{found[0].name}: sha256 {digest}, expected {package.sha256}")
-    return found[0]
-
-
 def _members(archive: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of the wanted files; gzip is undone."""
-    done = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], capture_output=True, check=True)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(data_tar(archive))) as tar:
         for member in tar:
             source = tar.extractfile(member) if member.isfile() and member.name.endswith(suffixes) else None
             if source is None:
