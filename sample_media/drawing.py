@@ -35,9 +35,15 @@ _PALETTES = (  # dark, middle, bright of each scene
 )
 
 
-def _to_and_fro(way: float, limit: int) -> int:
+def _to_and_fro(way: float, limit: int) -> float:
     """A position in [0, limit] that turns back at both ends, so that nothing ever jumps."""
-    return int(limit - abs(way % (2 * limit) - limit))
+    return limit - abs(way % (2 * limit) - limit)
+
+
+def _disc(canvas: Picture, centre: tuple[float, float], colour: NDArray[np.float32], thickness: int) -> None:
+    """A disc (thickness -1) or ring of radius 34 px, placed to an eighth of a pixel: whole ones would make motion leap."""
+    x, y = (round(8 * c) for c in centre)
+    cv2.circle(canvas, (x, y), 8 * 34, tuple(int(v) for v in colour), thickness, cv2.LINE_AA, shift=3)
 
 
 def scene(number: int, seconds: float, width: int = WIDTH, height: int = HEIGHT) -> Picture:
@@ -45,14 +51,14 @@ def scene(number: int, seconds: float, width: int = WIDTH, height: int = HEIGHT)
     cloud = _cloud(number)
     dx = _to_and_fro(40 + 30 * seconds, cloud.shape[1] - WIDTH)
     dy = _to_and_fro(20 + 10 * seconds * (1 + number % 3), cloud.shape[0] - HEIGHT)
-    part = cloud[dy:, dx:][:HEIGHT, :WIDTH]
+    part = cv2.getRectSubPix(cloud, (WIDTH, HEIGHT), (dx + (WIDTH - 1) / 2, dy + (HEIGHT - 1) / 2))
     dark, middle, bright = (np.array(c, np.float32) for c in _PALETTES[number % len(_PALETTES)])
     low, high = np.minimum(part * 2, 1)[..., None], np.maximum(part * 2 - 1, 0)[..., None]
     picture = dark + (middle - dark) * low + (bright - middle) * high
-    centre = (_to_and_fro(80 + 120 * seconds, WIDTH), HEIGHT // 2 + int(60 * np.sin(2 * seconds + number)))
+    centre = _to_and_fro(80 + 120 * seconds, WIDTH), HEIGHT / 2 + 60 * float(np.sin(2 * seconds + number))
     canvas = np.ascontiguousarray(picture.astype(np.uint8))
-    cv2.circle(canvas, centre, 34, tuple(int(v) for v in bright), -1, cv2.LINE_AA)
-    cv2.circle(canvas, centre, 34, tuple(int(v) for v in dark), 3, cv2.LINE_AA)
+    _disc(canvas, centre, bright, -1)
+    _disc(canvas, centre, dark, 3)
     if (width, height) != (WIDTH, HEIGHT):
         canvas = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(canvas, dtype=np.uint8)
