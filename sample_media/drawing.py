@@ -122,12 +122,13 @@ def tone(seconds: float, hz: float = 1000.0, dbfs: float = -20.0) -> Sound:
 
 
 def voice(seconds: float, seed: int = 3) -> tuple[Sound, NDArray[np.float32]]:
-    """Voice-like sound (2, T) and its syllable envelope (T,) in [0, 1]: harmonics of a gliding pitch under formants."""
+    """Voice-like sound (2, T) and its syllable envelope (T,) in [0, 1]: harmonics of a gliding pitch under formants, in a
+    room whose own sound (-54 dBFS) is there between the syllables."""
     t = np.arange(round(seconds * RATE)) / RATE
     rng = np.random.default_rng(seed)
     knots = np.arange(0, seconds + 0.12, 0.12)
     syllables = np.interp(t, knots, rng.uniform(0, 1, len(knots)))
-    envelope = np.clip(syllables * 1.5 - 0.3, 0, 1) * (np.sin(2 * np.pi * t / 2.4) > -0.8)
+    envelope = np.clip(syllables * 1.5 - 0.3, 0, 1) * np.clip(8 * (np.sin(2 * np.pi * t / 2.4) + 0.8), 0, 1)
     pitch = 118 + 16 * np.sin(2 * np.pi * 0.7 * t) + 6 * np.sin(2 * np.pi * 5 * t)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     first, second = 500 + 220 * np.sin(2 * np.pi * 1.7 * t), 1500 + 500 * np.sin(2 * np.pi * 1.1 * t + 1)
@@ -137,4 +138,5 @@ def voice(seconds: float, seed: int = 3) -> tuple[Sound, NDArray[np.float32]]:
         gain = np.exp(-(((hz - first) / 180) ** 2)) + 0.5 * np.exp(-(((hz - second) / 260) ** 2)) + 0.03
         wave += gain * np.sin(k * phase)
     wave *= envelope * 0.3 / np.abs(wave).max()
+    wave += rng.normal(0, 0.002, len(wave))
     return np.tile(wave, (2, 1)).astype(np.float32), envelope.astype(np.float32)
