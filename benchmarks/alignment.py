@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -37,12 +38,14 @@ from mediaml.decode.alignment.align import align_signals
 from mediaml.decode.alignment.signal import Signal, read_signals
 from mediaml.decode.frame_reader import VideoFile, read_frames
 from mediaml.decode.geometry import find_geometry
-from mediaml.decode.kept import KeptFrames, frame_bytes
+from mediaml.decode.kept import KEPT_BYTES, KeptFrames, frame_bytes
+from mediaml.decode.pair.following import follow_pair
 from mediaml.decode.pair.format import pair_format
 from mediaml.decode.pair.plan import PairPlan, plan_pair
 from mediaml.decode.report import DecodeReport
 from mediaml.engine.score.metrics import choose_metrics
-from mediaml.engine.score.pair import score_plan
+from mediaml.engine.score.pair import score_followed, score_plan
+from mediaml.engine.score.result import ScoreResult
 from mediaml.engine.settings import DEFAULT_MAX_PIXELS
 from mediaml.errors import MediaError
 from tests.real_clips import frames_of, write
@@ -207,7 +210,8 @@ def summarise(found: Sequence[Found]) -> None:
 def cost(clip: Path, folder: Path, given: argparse.Namespace) -> None:
     """CPU milliseconds a frame that alignment adds, where the pair is decoded once for both (the thumbnails and the search)
     and where it is decoded for alignment alone (in draft quality), beside scoring with its own decoding; and the seconds that
-    the geometry takes once a pair. At the clip's own size; of what is short, the least of three."""
+    the geometry takes once a pair. At the clip's own size; of what is short, the least of three. Then what it adds to a pair
+    too long to be kept that is a constant lag apart, and to one that loses frames in its middle."""
     shown = frames_of(clip, given.skip + given.frames)[given.skip :]
     fault = Fault("2 % dropped", [i for i in range(len(shown)) if i % 50 != 20])
     files = tuple(VideoFile.of(str(p)) for p in encode(shown, fault, 26, folder, reference_crf=10))
@@ -232,6 +236,47 @@ def cost(clip: Path, folder: Path, given: argparse.Namespace) -> None:
         f"geometry {geometry:.2f} s a pair; {sum(frame_bytes_of(f) for f in files) / frames / 1e6:.2f} MB a pair of frames",
         flush=True,
     )
+    for name, lost in (("a constant lag", 0), ("3 frames lost in the middle", 3)):
+        added, count, room = followed_cost(shown, lost, folder)
+        print(
+            f"{name}, {count} pairs with room for {room}: {1000 * added / count:.2f} ms a pair, "
+            f"{100 * added / (added + scoring / frames * count):.1f} % of the time",
+            flush=True,
+        )
+
+
+def followed_cost(shown: Sequence[Picture], lost: int, folder: Path) -> tuple[float, int, int]:
+    """(CPU seconds that aligning adds to a score, pairs, pairs that can be kept) of a pair four times as long as what can be
+    kept: the clip played to and fro, each time enlarged by another percent. Told by PSNR, which costs little itself."""
+    room = int(KEPT_BYTES / (3 * np.prod(planes(shown[0])[0].shape)))
+    turns = [shown if i % 2 == 0 else shown[::-1] for i in range(4 * room // len(shown) + 1)]
+    played = [_enlarged(p, 1 + 0.01 * i) for i, turn in enumerate(turns) for p in turn]
+    middle = len(played) // 2
+    fault = Fault("lost", [i for i in range(len(played)) if not middle <= i < middle + lost])
+    (folder / "reference_0_0.mp4").unlink()
+    files = tuple(VideoFile.of(str(p)) for p in encode(played, fault, 26, folder, reference_crf=10))
+    chosen = choose_metrics(["psnr"])
+
+    def with_alignment() -> ScoreResult:
+        following = follow_pair(files[0], files[1])
+        assert following is not None
+        return score_followed(following, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None)
+
+    aligned, result = _least(with_alignment)
+    plan = PairPlan(files[0], files[1], pair_format(files[0], files[1]), None)
+    bare, _ = _least(lambda: score_plan(plan, chosen, torch.device("cpu"), DEFAULT_MAX_PIXELS, None, None))
+    return aligned - bare, len(result.frames["frame_index"]), room
+
+
+def _enlarged(picture: Picture, scale: float) -> Picture:
+    """The middle of it, at its size."""
+    made = []
+    for plane in planes(picture):
+        high, wide = plane.shape
+        part = cv2.resize(plane, (round(wide * scale), round(high * scale)))
+        top, left = (part.shape[0] - high) // 2, (part.shape[1] - wide) // 2
+        made.append(part[top : top + high, left : left + wide].reshape(-1))
+    return np.concatenate(made).reshape(picture.shape)
 
 
 def _least(work: Callable[[], T], times: int = 3) -> tuple[float, T]:

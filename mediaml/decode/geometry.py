@@ -47,10 +47,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """crops: parts of the distorted and of the reference picture that show the same; None for the whole."""
+    """crops: parts of the distorted and of the reference picture that show the same; None for the whole. checked: whether
+    the pictures told."""
 
     crops: tuple[Crop | None, Crop | None] = (None, None)
     notes: tuple[str, ...] = ()
+    checked: bool = True
 
 
 def find_geometry(
@@ -63,7 +65,7 @@ def find_geometry(
     """Decodes both files up to a few detailed pairs, or looks at the frames kept. Raises GeometryDiffers."""
     sizes = [(f.video.width, f.video.height) for f in (distorted, reference)]
     if min(min(s) for s in sizes) < _SMALLEST:
-        return Geometry(notes=("geometry not checked: the pictures are too small",))
+        return Geometry(notes=("geometry not checked: the pictures are too small",), checked=False)
     maps: list[NDArray[np.float64]] = []
     pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
     for chosen in _choices(alignment):
@@ -71,7 +73,7 @@ def find_geometry(
             pairs = _pairs(distorted, reference, chosen, max_pixels, kept)
             maps = _maps(pairs)
     if not maps:
-        return Geometry(notes=("geometry not checked: too little detail in the pictures",))
+        return Geometry(notes=("geometry not checked: too little detail in the pictures",), checked=False)
     matrix = np.median(np.stack(maps), axis=0)
     working = _working_size(sizes[0], sizes[1])
     _refuse_turned(matrix, distorted.path)

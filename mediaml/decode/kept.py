@@ -63,6 +63,9 @@ class KeptFrames:
         while self._frames:
             yield self._frames.popleft()
 
+    def leave(self) -> None:
+        """`take` never waits."""
+
 
 def frames_of(
     file: VideoFile, report: DecodeReport, kept: KeptFrames | None, max_pixels: int | None = None
@@ -90,16 +93,22 @@ def frame_bytes(frame: av.VideoFrame) -> int:
     return sum(abs(p.line_size) * p.height for p in frame.planes)
 
 
-def _expected_bytes(file: VideoFile) -> float | None:
+def expected_frame_bytes(file: VideoFile) -> float | None:
+    """Of a decoded frame, by what the header says; None where it says no size."""
     video = file.video
-    count = float(video.frames_header or 0)
-    if not count and video.frame_rate and file.media.duration_seconds:
-        count = np.ceil(video.frame_rate * file.media.duration_seconds) + 1
-    if not count or not video.width or not video.height:
+    if not video.width or not video.height:
         return None
     per_pixel = av.VideoFormat(video.pixel_format, 16, 16) if video.pixel_format else None
     bits = 24.0 if per_pixel is None else _bits(per_pixel)
-    return count * video.width * video.height * bits / 8
+    return video.width * video.height * bits / 8
+
+
+def _expected_bytes(file: VideoFile) -> float | None:
+    video, each = file.video, expected_frame_bytes(file)
+    count = float(video.frames_header or 0)
+    if not count and video.frame_rate and file.media.duration_seconds:
+        count = np.ceil(video.frame_rate * file.media.duration_seconds) + 1
+    return count * each if count and each is not None else None
 
 
 def _bits(form: av.VideoFormat) -> float:

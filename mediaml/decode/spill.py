@@ -32,13 +32,15 @@ class Rows:
         self._file.write(data)
         self._bytes += len(data)
 
-    def array(self) -> NDArray[Any]:
-        """All rows, read-only."""
-        count = self._bytes // (int(np.prod(self._shape)) * self._dtype.itemsize)
-        if self._bytes <= IN_MEMORY:
-            self._file.seek(0)
-            data: Any = self._file.read()
+    def array(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """The rows from `start` to `stop`, all where nothing is said; read-only."""
+        each = int(np.prod(self._shape)) * self._dtype.itemsize
+        first, last = start * each, self._bytes if stop is None else min(stop * each, self._bytes)
+        if last - first <= IN_MEMORY:
+            self._file.seek(first)
+            data: Any = self._file.read(last - first)
+            self._file.seek(0, 2)
         else:
             self._file.flush()
-            data = mmap.mmap(self._file.fileno(), self._bytes, access=mmap.ACCESS_READ)
-        return np.frombuffer(data, self._dtype).reshape(count, *self._shape)
+            data = memoryview(mmap.mmap(self._file.fileno(), last, access=mmap.ACCESS_READ))[first:]
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._shape)

@@ -311,4 +311,7 @@ def test_rows_beyond_memory_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> No
         rows.append(wanted[0])
         rows.append(wanted[1:])
         assert (rows.array() == wanted).all()
+        assert (rows.array(2, 5) == wanted[2:5]).all() and (rows.array(6, 99) == wanted[6:]).all()
+        rows.append(wanted[0])  # goes to the end still
+        assert (rows.array(6) == wanted[[6, 0]]).all()
     assert not spill.Rows((2, 3), np.uint16).array().size

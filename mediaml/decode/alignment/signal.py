@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -131,33 +131,71 @@ def read_signals(
 
 def read_signal(file: VideoFile, *, max_pixels: int | None = None, kept: KeptFrames | None = None) -> Signal:
     """Decodes the file once: in draft quality, or as it is into `kept`. Raises MediaError."""
-    report = DecodeReport() if kept is None else kept.report
-    pictures = Pictures(file.video)
-    bars = _Bars()
-    pts: list[float] = []
-    durations: list[float] = []
-    past: list[bool] = []
-    thumbs, details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
-    size = (file.video.width, file.video.height)
-    for timed in read_frames(file, report, max_pixels=max_pixels, draft=kept is None):
+    rows = SignalRows(file, DecodeReport() if kept is None else kept.report)
+    for timed in read_frames(file, rows.report, max_pixels=max_pixels, draft=kept is None):
         if kept is not None:
             kept.add(timed)
-        luma, black, span = _luma(timed, pictures)
-        if not pts:
-            size = (luma.shape[1], luma.shape[0])
+        rows.add(timed)
+    return rows.signal()
+
+
+class SignalRow(NamedTuple):
+    """One frame of a `Signal`."""
+
+    pts_seconds: float
+    duration_seconds: float
+    from_past: bool
+    thumb: NDArray[np.uint16]
+    detail: NDArray[np.int8]
+
+
+class SignalRows:
+    """What is known of a file's frames so far, one row a frame; `report` tells of their decoding."""
+
+    def __init__(self, file: VideoFile, report: DecodeReport) -> None:
+        self.report = report
+        self._file = file
+        self._pictures = Pictures(file.video)
+        self._bars = _Bars()
+        self._pts: list[float] = []
+        self._durations: list[float] = []
+        self._past: list[bool] = []
+        self._thumbs, self._details = Rows((HEIGHT, WIDTH), np.uint16), Rows((HEIGHT, WIDTH), np.int8)
+        self._size = (file.video.width, file.video.height)
+
+    def __len__(self) -> int:
+        return len(self._pts)
+
+    def add(self, timed: TimedFrame) -> None:
+        self.append(self.row(timed))
+
+    def row(self, timed: TimedFrame) -> SignalRow:
+        """What the next frame adds: all that takes time, so that others may read what is there."""
+        luma, black, span = _luma(timed, self._pictures)
+        if not self._pts:
+            self._size = (luma.shape[1], luma.shape[0])
         if timed.index % _BARS_EVERY == 0:
-            bars.look(luma, black, span)
-        pts.append(timed.pts_seconds)
-        durations.append(timed.duration_seconds)
-        past.append(timed.frame.pict_type == PictureType.P)
-        thumb, detail = thumbnail(luma, black, span)
-        thumbs.append(thumb)
-        details.append(detail)
-    if not pts:
-        raise NothingDecoded(file.path, f"not one frame could be decoded ({report.problems.count} faults)")
-    times = np.array(pts), np.array(durations)
-    from_past = np.array(past) if file.video.codec in _PLAIN_P else None
-    return Signal(*times, thumbs.array(), bars.window(), size, report, details.array(), from_past)
+            self._bars.look(luma, black, span)
+        past = timed.frame.pict_type == PictureType.P
+        return SignalRow(timed.pts_seconds, timed.duration_seconds, past, *thumbnail(luma, black, span))
+
+    def append(self, row: SignalRow) -> None:
+        self._pts.append(row.pts_seconds)
+        self._durations.append(row.duration_seconds)
+        self._past.append(row.from_past)
+        self._thumbs.append(row.thumb)
+        self._details.append(row.detail)
+
+    def signal(self, start: int = 0, stop: int | None = None) -> Signal:
+        """Of frames `start` to `stop`; of all so far where nothing is said. Raises NothingDecoded where there are none."""
+        rows = slice(start, len(self) if stop is None else stop)
+        if not self._pts[rows]:
+            faults = f"{self.report.problems.count} faults"
+            raise NothingDecoded(self._file.path, f"not one frame could be decoded ({faults})")
+        times = np.array(self._pts[rows]), np.array(self._durations[rows])
+        past = np.array(self._past[rows]) if self._file.video.codec in _PLAIN_P else None
+        looks = [column.array(rows.start, rows.stop) for column in (self._thumbs, self._details)]
+        return Signal(*times, looks[0], self._bars.window(), self._size, self.report, looks[1], past)
 
 
 def _luma(timed: TimedFrame, pictures: Pictures) -> tuple[NDArray, float, float]:

@@ -67,10 +67,26 @@ def plan_pair(
         return PairPlan(distorted, reference, form, None, notes=(*notes, "not aligned: frame i against frame i"))
     kept = room_for((distorted, reference), keep_bytes)
     signals = read_signals((distorted, reference), max_pixels=max_pixels, kept=kept)
+    return plan_of((distorted, reference), form, scale_to, signals, max_pixels, kept)
+
+
+def plan_of(
+    files: tuple[VideoFile, VideoFile],
+    form: PairFormat,
+    scale_to: str,
+    signals: Sequence[Signal],
+    max_pixels: int | None = None,
+    kept: Sequence[KeptFrames] | None = None,
+    geometry: Geometry | None = None,
+) -> PairPlan:
+    """The plan of a pair of which alignment knows the pictures, and perhaps the `geometry`. Raises ContentDiffers,
+    GeometryDiffers, MediaError of either file."""
+    distorted, reference = files
     found = align_signals(signals[0], signals[1], distorted.path, reference.path)
-    geometry = find_geometry(distorted, reference, found, max_pixels, kept)
+    if geometry is None:
+        geometry = find_geometry(distorted, reference, found, max_pixels, kept)
     windows = _windows(distorted, geometry.crops[0]), _windows(reference, geometry.crops[1])
-    found = _refined((distorted, reference), signals, found, windows, max_pixels, kept)
+    found = _refined(files, signals, found, windows, max_pixels, kept)
     if any(geometry.crops):
         form = replace(form, size=_cropped_size(form.size, scale_to, distorted, reference, geometry))
     scaled = _scaling_notes(distorted, reference, form.size, geometry.crops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from threading import Thread
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mediaml.decode.frame_reader import TimedFrame, VideoFile, read_frames
 from mediaml.decode.handover import Handover, Stopped
-from mediaml.decode.kept import KeptFrames
 from mediaml.decode.lanes import batch_capacity
 from mediaml.decode.pair.format import PairFormat
 from mediaml.decode.pair.pictures import Crop, PairPictures, Picture
@@ -21,6 +20,18 @@ from mediaml.decode.report import DecodeReport
 from mediaml.frames import FrameBatch, Planes
 
 QUEUE_BYTES = 96 << 20  # of each side
+
+
+class Decoded(Protocol):
+    """Frames of a file that somebody else decodes or has decoded: `KeptFrames`, `LiveFrames`."""
+
+    report: DecodeReport
+
+    @property
+    def usable(self) -> bool: ...
+    def take(self) -> Iterator[TimedFrame]: ...
+    def leave(self) -> None:
+        """Nobody takes any more; ends a `take` that waits."""
 
 
 class _Side:
@@ -33,12 +44,13 @@ class _Side:
         wanted: NDArray[np.bool_] | None,
         max_pixels: int | None,
         queue_bytes: int,
-        kept: KeptFrames | None,
+        kept: Decoded | None,
+        begin: int,
     ) -> None:
         self._kept = kept if kept is not None and kept.usable else None
         self.report = DecodeReport() if self._kept is None else self._kept.report
         self.delivered = 0
-        self._file, self._pictures, self._wanted = file, pictures, wanted
+        self._file, self._pictures, self._wanted, self._begin = file, pictures, wanted, begin
         self._max_pixels = max_pixels
         self._queue: Handover[Picture] = Handover(queue_bytes)
         self._thread = Thread(target=self._run, name="mediaml pair decode", daemon=True)
@@ -52,6 +64,8 @@ class _Side:
 
     def close(self) -> None:
         self._queue.stop()
+        if self._kept is not None:
+            self._kept.leave()
         self._thread.join()
 
     def _frames(self) -> Iterator[TimedFrame]:
@@ -68,7 +82,7 @@ class _Side:
                     raise Stopped
                 if last is not None and timed.index > last:
                     break
-                if self._wanted is None or self._wanted[timed.index]:
+                if timed.index >= self._begin if self._wanted is None else self._wanted[timed.index]:
                     made = self._pictures.make(timed)
                     self._queue.put(made, made.nbytes)
         except Stopped:
@@ -82,10 +96,10 @@ class _Side:
 class PairStream:
     """Iterates FrameBatches of the distorted file whose `.reference` is the aligned batch of the reference.
 
-    `pairs` (K, 2) are distorted and reference frame numbers, both ascending (`Alignment.pairs`); None pairs frame i with
-    frame i until either file ends. Both files are decoded in their own threads; at most `queue_bytes` of prepared pictures a
-    side wait, so memory does not grow with duration. Files of which all frames are `kept` are not decoded again; the frames
-    are given up as they are used. The batches' `colour` is that of the common form.
+    `pairs` (K, 2) are distorted and reference frame numbers, both ascending (`Alignment.pairs`); None pairs frame by frame,
+    from the frames `begins` on, until either file ends. Both files are decoded in their own threads; at most `queue_bytes` of
+    prepared pictures a side wait, so memory does not grow with duration. Files whose frames are `kept`, or decoded elsewhere,
+    are not decoded again; the frames are given up as they are used. The batches' `colour` is that of the common form.
 
     Iterating raises MediaError. Reports are complete when the iteration has ended.
     """
@@ -101,9 +115,11 @@ class PairStream:
         device: torch.device | str = "cpu",
         max_pixels: int | None = None,
         queue_bytes: int = QUEUE_BYTES,
-        kept: Sequence[KeptFrames] | None = None,
+        kept: Sequence[Decoded] | None = None,
+        begins: tuple[int, int] = (0, 0),
     ) -> None:
-        self._kept: Sequence[KeptFrames | None] = kept or (None, None)
+        self._kept: Sequence[Decoded | None] = kept or (None, None)
+        self._begins = begins
         self.form, self.device = form, torch.device(device)
         self._pairs = pairs
         self._files = (distorted, reference)
@@ -134,13 +150,14 @@ class PairStream:
         if self._pairs is not None and not len(self._pairs):
             return
         names: tuple[Literal["distorted", "reference"], ...] = ("distorted", "reference")
-        for column, (file, name, crop) in enumerate(zip(self._files, names, self._crops, strict=True)):
+        sides = zip(self._files, names, self._crops, self._begins, strict=True)
+        for column, (file, name, crop, begin) in enumerate(sides):
             wanted = None
             if self._pairs is not None:
                 wanted = np.zeros(int(self._pairs[:, column].max()) + 1, bool)
                 wanted[self._pairs[:, column]] = True
             pictures = PairPictures(file, self.form, name, crop)
-            self._sides.append(_Side(file, pictures, wanted, *self._limits, self._kept[column]))
+            self._sides.append(_Side(file, pictures, wanted, *self._limits, self._kept[column], begin))
         try:
             yield from self._batches()
         finally:
