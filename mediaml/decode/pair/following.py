@@ -26,7 +26,7 @@ from mediaml.decode.pair.plan import PairPlan, plan_of
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import MediaError
 
-_LEAST_ROOM = 96  # frames: alignment of fewer says too little
+_LEAST_ROOM, _MOST_ROOM = 96, 300  # frames: alignment of fewer says too little; more would say no more
 _EDGE = 12  # rows at the ends of a stretch, of which alignment is less sure
 
 
@@ -208,7 +208,7 @@ def follow_pair(
     sizes = [expected_frame_bytes(file) for file in files]
     if room_for(files, keep_bytes) is not None or not all(sizes):
         return None
-    room = int(keep_bytes / sum(size for size in sizes if size is not None))
+    room = min(_MOST_ROOM, int(keep_bytes / sum(size for size in sizes if size is not None)))
     if room < _LEAST_ROOM:
         return None
     return FollowedPair(files, pair_format(distorted, reference, scale_to), scale_to, room, max_pixels)
