@@ -95,11 +95,33 @@ def test_a_constant_lag_is_decoded_once(
 
 
 def dropped(frames: list[Picture]) -> list[Picture]:
-    return frames[:210] + frames[213:]
+    return frames[:150] + frames[153:]
+
+
+def repeated(frames: list[Picture]) -> list[Picture]:
+    return frames[:160] + 3 * [frames[160]] + frames[163:200] + [frames[199]] + frames[200:]
+
+
+@pytest.mark.parametrize("change", [dropped, repeated])
+def test_losses_and_repeats_are_followed(
+    tmp_path: Path,
+    shown: list[Picture],
+    change: Callable[[list[Picture]], list[Picture]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = pair(tmp_path, change(shown), shown)
+    expected = twice(files)
+    for module in (kept, pair_stream):
+        monkeypatch.setattr(module, "read_frames", None)
+    assert_same(followed(files), expected)
 
 
 def slower(frames: list[Picture]) -> list[Picture]:
     return [frames[i * 5 // 6] for i in range(len(frames))]
+
+
+def slower_later(frames: list[Picture]) -> list[Picture]:
+    return frames[:140] + slower(frames[140:])
 
 
 def other_scene(frames: list[Picture]) -> list[Picture]:
@@ -110,7 +132,7 @@ def far_off(frames: list[Picture]) -> list[Picture]:
     return frames[60:]
 
 
-@pytest.mark.parametrize("change", [dropped, slower, other_scene, far_off])
+@pytest.mark.parametrize("change", [slower, slower_later, other_scene, far_off])
 def test_what_is_not_constant_scores_as_decoded_twice(
     tmp_path: Path, shown: list[Picture], change: Callable[[list[Picture]], list[Picture]]
 ) -> None:
@@ -121,7 +143,10 @@ def test_what_is_not_constant_scores_as_decoded_twice(
 def test_what_was_scored_wrongly_is_scored_again(
     tmp_path: Path, shown: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FollowedPair, "_still", lambda *_: True)  # no stretch is looked at
+    def straight_on(_self: object, _head: object, path: NDArray[np.int64], ahead: int, _lag: int) -> NDArray[np.int64]:
+        return np.arange(ahead) + path[-1] - len(path) + 1
+
+    monkeypatch.setattr(FollowedPair, "_aligned", straight_on)  # no stretch is looked at
     files = pair(tmp_path, dropped(shown), shown)
     assert_same(followed(files), twice(files))
 
@@ -137,23 +162,36 @@ def test_only_long_pairs_are_followed(tmp_path: Path, shown: list[Picture]) -> N
     assert follow_pair(*files, keep_bytes=KEEP_BYTES // 2) is None  # too few frames to align by
 
 
+def first_of(following: FollowedPair) -> None:
+    head = following.begin()
+    assert head is not None
+    pair = head.distorted, head.reference, head.form, following.pairs()
+    with PairStream(*pair, kept=following.live, queue_bytes=1) as stream:
+        next(iter(stream))
+
+
 def test_leaving_early_ends_all_threads(tmp_path: Path, shown: list[Picture]) -> None:
     following = follow_pair(*pair(tmp_path, shown, shown), keep_bytes=KEEP_BYTES)
     assert following is not None
 
     def leave() -> None:
         with following:
-            head = following.begin()
-            assert head is not None
-            with PairStream(
-                *(head.distorted, head.reference, head.form, None), kept=following.live, queue_bytes=1
-            ) as stream:
-                next(iter(stream))
-                raise KeyboardInterrupt
+            first_of(following)
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         leave()
     assert not any(live._thread.is_alive() for live in following.live)
+
+
+def test_the_plan_is_whole_where_nobody_takes_the_frames(tmp_path: Path, shown: list[Picture]) -> None:
+    following = follow_pair(*pair(tmp_path, shown[3:], shown), keep_bytes=KEEP_BYTES)
+    assert following is not None
+    with following:
+        first_of(following)
+        pairs = following.finish().pairs
+        assert pairs is not None and pairs.tolist() == [[i, i + 3] for i in range(len(shown) - 3)]
+        assert following.waiting(pairs) is None
 
 
 @pytest.mark.parametrize("expected_bytes", [WIDE * HIGH / 2, WIDE * HIGH * 3 / 2])

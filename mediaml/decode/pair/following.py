@@ -1,15 +1,17 @@
 """A pair too long to be kept, decoded once: aligned a stretch ahead of its scoring.
 
-Most pairs are a constant number of frames apart from end to end. Where the beginning of a pair shows that, its frames are
-released for scoring in that order, each after an alignment of the stretch around it that says the same. The first stretch
-that says otherwise ends it: both files are then decoded to their ends for alignment, and the rest a second time. In either
-case the plan is made in the end of all frames, as it is where both files are decoded twice; what was scored counts only as
-far as the plan is the same.
+Most pairs are a constant number of frames apart, but for a few losses and repeats. Where the beginning of a pair shows that,
+its frames are released for scoring, pair by pair, each after two alignments of the stretches around it that say the same. The
+first stretches that do not agree end it: both files are then decoded to their ends for alignment, and the rest a second time.
+In either case the plan is made in the end of all frames, as it is where both files are decoded twice; what was scored counts
+only as far as the plan is the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 
@@ -30,36 +32,18 @@ _LEAST_ROOM, _MOST_ROOM = 96, 300  # frames: alignment of fewer says too little;
 _EDGE = 12  # rows at the ends of a stretch, of which alignment is less sure
 
 
-@dataclass(frozen=True, slots=True)
-class _Lag:
-    """Reference frames by which a pair is apart; `begins` are the first frames of both that belong together."""
-
-    frames: int
-
-    @property
-    def begins(self) -> tuple[int, int]:
-        return max(0, -self.frames), max(0, self.frames)
-
-    def holds(self, found: Alignment, unsure_first: int = 0) -> bool:
-        """Whether an alignment says so of every frame that has a counterpart by this lag, but for those at its ends."""
-        rows = np.arange(len(found.reference_index)) + self.frames
-        inside = np.flatnonzero((rows >= 0) & (rows < len(found.reference_pts_seconds)))[unsure_first:-_EDGE]
-        return len(inside) > _EDGE and np.array_equal(found.reference_index[inside], rows[inside])
-
-
 @dataclass(slots=True)
 class _Head:
-    """What the beginning of a pair says."""
+    """What the beginning of a pair says; `rows` are the reference frames of its distorted ones, from frame `begin` on."""
 
     plan: PairPlan
     geometry: Geometry
-    lag: _Lag
-    frames: int
-    thread: Thread | None = None
+    begin: int
+    rows: NDArray[np.int64]
 
 
 class FollowedPair:
-    """`follow_pair` makes it. `begin`; a PairStream over `live` from `begins` on; `finish`."""
+    """`follow_pair` makes it. `begin`; a PairStream of `pairs` over `live`; `finish`."""
 
     def __init__(
         self,
@@ -72,6 +56,8 @@ class FollowedPair:
         self._files, self._form, self._scale_to, self._max_pixels = files, form, scale_to, max_pixels
         self._room = room
         self._head: _Head | None = None
+        self._thread: Thread | None = None
+        self._settled: SimpleQueue[NDArray[np.int64] | None] = SimpleQueue()
         sizes = [expected_frame_bytes(file) or 0.0 for file in files]
         self.live = tuple(LiveFrames(f, room, s, max_pixels) for f, s in zip(files, sizes, strict=True))
 
@@ -86,8 +72,8 @@ class FollowedPair:
     def close(self) -> None:
         for live in self.live:
             live.close()
-        if self._head is not None and self._head.thread is not None:
-            self._head.thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     @property
     def distorted(self) -> VideoFile:
@@ -98,26 +84,25 @@ class FollowedPair:
         """Of the distorted file, of the reference; complete after `finish`."""
         return self.live[0].report, self.live[1].report
 
-    @property
-    def begins(self) -> tuple[int, int]:
-        """The first frames that belong together, of both files."""
-        return (0, 0) if self._head is None else self._head.lag.begins
-
     def begin(self) -> PairPlan | None:
-        """What holds for the beginning, and from then on goes on being checked; None where no constant lag is seen."""
+        """What holds for the beginning; None where no constant lag is seen there, so that nothing is followed."""
         self._head = self._look()
         if self._head is None:
-            for live in self.live:
-                live.drain(forget=True)
+            self._end(forget=True)
             return None
-        self._head.thread = Thread(target=self._follow, args=(self._head,), name="mediaml pair follow", daemon=True)
-        self._head.thread.start()
+        self._thread = Thread(target=self._follow, args=(self._head,), name="mediaml pair follow", daemon=True)
+        self._thread.start()
         return self._head.plan
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Frame numbers of both files, as they are settled; once. To be taken together with the frames of `live`."""
+        while (stretch := self._settled.get()) is not None:
+            yield from stretch.tolist()
 
     def finish(self) -> PairPlan:
         """Decodes what is left for alignment, and plans with all frames. Raises as `plan_pair`."""
-        if self._head is not None and self._head.thread is not None:
-            self._head.thread.join()
+        if self._thread is not None:
+            self._thread.join()
         signals = [live.signal() for live in self.live]
         known = self._head.geometry if self._head is not None and self._head.geometry.checked else None
         return plan_of(self._files, self._form, self._scale_to, signals, self._max_pixels, None, known)
@@ -152,46 +137,72 @@ class FollowedPair:
         except MediaError:
             return None
         assert plan.alignment is not None
-        pairs = plan.alignment.pairs()
-        lag = _Lag(int(np.median(pairs[:, 1] - pairs[:, 0])))
-        if abs(lag.frames) > self._room // 4 or not lag.holds(plan.alignment):
-            return None
-        return _Head(replace(plan, kept=None), geometry, lag, min(counts))
+        return _head_of(replace(plan, kept=None), plan.alignment, geometry, self._room // 4)
 
     def _follow(self, head: _Head) -> None:
-        """Releases rows once a stretch that goes on a third of the room beyond them has been checked. The last third waits
+        """Settles pairs once a stretch that goes on a third of the room beyond them has been aligned. The last third waits
         for the plan."""
         step = self._room // 3
-        shifts = head.lag.begins
-        row, still, more = head.frames - max(shifts), True, True
+        path = np.concatenate([np.full(head.begin, -1), head.rows])  # (rows aligned so far,)
+        settled, still, more = head.begin, True, True
         try:
             while still and more:
-                self._release(row - step, shifts)
-                counts = [live.wait_for(row + step + s) - s for live, s in zip(self.live, shifts, strict=True)]
-                ahead = min(*counts, row + step)
-                more = ahead == row + step
-                still = ahead >= row and self._still(head, max(0, ahead - 2 * step), ahead)
-                row = ahead
+                settled = self._settle(path, settled, len(path) - step)
+                lag = int(path[-1 - _EDGE]) - (len(path) - 1 - _EDGE)
+                counts = self.live[0].wait_for(len(path) + step), self.live[1].wait_for(len(path) + step + lag) - lag
+                ahead = min(*counts, len(path) + step)
+                more = ahead == len(path) + step
+                found = self._aligned(head, path, ahead, lag) if ahead >= len(path) else None
+                still = found is not None
+                path = path if found is None else found
         finally:
-            for live in self.live:
-                live.drain(forget=not still)
+            self._end(forget=not still)
 
-    def _release(self, rows: int, shifts: tuple[int, int]) -> None:
-        for live, shift in zip(self.live, shifts, strict=True):
-            live.release(rows + shift)
+    def _settle(self, path: NDArray[np.int64], first: int, stop: int) -> int:
+        """Gives rows `first` to `stop` away; the first row that has not been."""
+        if stop <= first:
+            return first
+        self._settled.put(np.stack([np.arange(first, stop), path[first:stop]], axis=1))
+        for live, count in zip(self.live, (stop, int(path[stop - 1]) + 1), strict=True):
+            live.release(count)
+        return stop
 
-    def _still(self, head: _Head, start: int, stop: int) -> bool:
-        """Whether alignment of a stretch of pairs, numbered from the first, finds frame i at frame i."""
-        if stop - start < _LEAST_ROOM // 2:
-            return True  # a few frames at the end; the whole alignment comes after them
-        first = head.plan.alignment
+    def _aligned(self, head: _Head, path: NDArray[np.int64], ahead: int, lag: int) -> NDArray[np.int64] | None:
+        """The path up to row `ahead`, by an alignment of the stretch before it; None where it contradicts the path so far."""
+        first, step = head.plan.alignment, self._room // 3
         assert first is not None
-        shown, source = (live.signal(start + s, stop + s) for live, s in zip(self.live, head.lag.begins, strict=True))
+        start = max(head.begin, ahead - 2 * step)
+        if ahead - len(path) < _LEAST_ROOM // 3:
+            return path[:ahead]  # a few frames at the end, which wait for the plan
+        shown, source = self.live[0].signal(start, ahead), self.live[1].signal(int(path[start]), ahead + lag)
         windows = first.distorted_window, first.reference_window
         try:
-            return _Lag(0).holds(align_signals(shown, source, windows=windows), _EDGE if start else 0)
+            found = align_signals(shown, source, windows=windows).reference_index
         except MediaError:
-            return False
+            return None
+        known = slice(_EDGE if start > head.begin else 0, len(path) - start - 2 * _EDGE)
+        same = np.array_equal(found[known] + path[start], path[start:][known])
+        if not same or (found[known.start : -_EDGE] < 0).any():
+            return None
+        return np.concatenate([path[: start + known.stop], found[known.stop :] + path[start]])
+
+    def _end(self, *, forget: bool) -> None:
+        """Nothing more is followed."""
+        for live in self.live:
+            live.drain(forget=forget)
+        self._settled.put(None)
+
+
+def _head_of(plan: PairPlan, found: Alignment, geometry: Geometry, most: int) -> _Head | None:
+    """None where the beginning is not a constant lag of at most so many frames, but for those at the end of what is known."""
+    at = np.flatnonzero(found.reference_index >= 0)
+    lag = int(np.median(found.reference_index[at] - at))
+    rows = np.arange(len(found.reference_index)) + lag
+    inside = np.flatnonzero((rows >= 0) & (rows < len(found.reference_pts_seconds)))
+    sure = inside[:-_EDGE]
+    if abs(lag) > most or len(sure) < _LEAST_ROOM // 2 or not np.array_equal(found.reference_index[sure], rows[sure]):
+        return None
+    return _Head(plan, geometry, int(inside[0]), rows[inside])
 
 
 def follow_pair(

@@ -78,9 +78,12 @@ class LiveFrames:
             yield timed
 
     def leave(self) -> None:
-        """Ends `take`, until `reopen`."""
+        """Ends `take`, until `reopen`. Before `drain` nothing will be taken any more, so that nothing is kept."""
         with self._changed:
             self._left = True
+            if not self._draining:
+                self._released = 0
+                self._drain(forget=True)
             self._changed.notify_all()
 
     def reopen(self, count: int) -> None:

@@ -45,12 +45,11 @@ class _Side:
         max_pixels: int | None,
         queue_bytes: int,
         kept: Decoded | None,
-        begin: int,
     ) -> None:
         self._kept = kept if kept is not None and kept.usable else None
         self.report = DecodeReport() if self._kept is None else self._kept.report
         self.delivered = 0
-        self._file, self._pictures, self._wanted, self._begin = file, pictures, wanted, begin
+        self._file, self._pictures, self._wanted = file, pictures, wanted
         self._max_pixels = max_pixels
         self._queue: Handover[Picture] = Handover(queue_bytes)
         self._thread = Thread(target=self._run, name="mediaml pair decode", daemon=True)
@@ -82,7 +81,7 @@ class _Side:
                     raise Stopped
                 if last is not None and timed.index > last:
                     break
-                if timed.index >= self._begin if self._wanted is None else self._wanted[timed.index]:
+                if self._wanted is None or self._wanted[timed.index]:
                     made = self._pictures.make(timed)
                     self._queue.put(made, made.nbytes)
         except Stopped:
@@ -96,8 +95,8 @@ class _Side:
 class PairStream:
     """Iterates FrameBatches of the distorted file whose `.reference` is the aligned batch of the reference.
 
-    `pairs` (K, 2) are distorted and reference frame numbers, both ascending (`Alignment.pairs`); None pairs frame by frame,
-    from the frames `begins` on, until either file ends. Both files are decoded in their own threads; at most `queue_bytes` of
+    `pairs` (K, 2) are distorted and reference frame numbers, both ascending (`Alignment.pairs`), or come one by one; None
+    pairs frame i with frame i until either file ends. Both files are decoded in their own threads; at most `queue_bytes` of
     prepared pictures a side wait, so memory does not grow with duration. Files whose frames are `kept`, or decoded elsewhere,
     are not decoded again; the frames are given up as they are used. The batches' `colour` is that of the common form.
 
@@ -109,17 +108,15 @@ class PairStream:
         distorted: VideoFile,
         reference: VideoFile,
         form: PairFormat,
-        pairs: NDArray[np.int64] | None,
+        pairs: NDArray[np.int64] | Iterator[tuple[int, int]] | None,
         *,
         crops: tuple[Crop | None, Crop | None] = (None, None),
         device: torch.device | str = "cpu",
         max_pixels: int | None = None,
         queue_bytes: int = QUEUE_BYTES,
         kept: Sequence[Decoded] | None = None,
-        begins: tuple[int, int] = (0, 0),
     ) -> None:
         self._kept: Sequence[Decoded | None] = kept or (None, None)
-        self._begins = begins
         self.form, self.device = form, torch.device(device)
         self._pairs = pairs
         self._files = (distorted, reference)
@@ -147,17 +144,17 @@ class PairStream:
     def __iter__(self) -> Iterator[FrameBatch]:
         if self._sides:
             raise RuntimeError("a PairStream can be iterated once")
-        if self._pairs is not None and not len(self._pairs):
+        known = self._pairs if isinstance(self._pairs, np.ndarray) else None
+        if known is not None and not len(known):
             return
         names: tuple[Literal["distorted", "reference"], ...] = ("distorted", "reference")
-        sides = zip(self._files, names, self._crops, self._begins, strict=True)
-        for column, (file, name, crop, begin) in enumerate(sides):
+        for column, (file, name, crop) in enumerate(zip(self._files, names, self._crops, strict=True)):
             wanted = None
-            if self._pairs is not None:
-                wanted = np.zeros(int(self._pairs[:, column].max()) + 1, bool)
-                wanted[self._pairs[:, column]] = True
+            if known is not None:
+                wanted = np.zeros(int(known[:, column].max()) + 1, bool)
+                wanted[known[:, column]] = True
             pictures = PairPictures(file, self.form, name, crop)
-            self._sides.append(_Side(file, pictures, wanted, *self._limits, self._kept[column], begin))
+            self._sides.append(_Side(file, pictures, wanted, *self._limits, self._kept[column]))
         try:
             yield from self._batches()
         finally:
@@ -180,11 +177,8 @@ class PairStream:
         distorted, reference = self._sides
         against: Picture | None = None
         for i, j in self._numbers():
-            picture = distorted.next()
-            while against is None or (j is None or against.index < j):
-                against = reference.next()
-                if against is None or j is None:
-                    break
+            picture = _from(distorted, i, None)
+            against = _from(reference, j, against)
             if picture is None or against is None:
                 return
             assert i is None or (picture.index, against.index) == (i, j)
@@ -194,12 +188,23 @@ class PairStream:
         if self._pairs is None:
             while True:
                 yield None, None
-        yield from self._pairs.tolist()
+        yield from self._pairs.tolist() if isinstance(self._pairs, np.ndarray) else self._pairs
 
     def _batch(self, room: list[tuple[Picture, Picture]]) -> FrameBatch:
         distorted, reference = zip(*room, strict=True)
         against = _batch(reference, self.form, self.device)
         return _batch(distorted, self.form, self.device, against)
+
+
+def _from(side: _Side, number: int | None, picture: Picture | None) -> Picture | None:
+    """The frame of this number, perhaps the one that is there; the next where there is no number. None at the end."""
+    if number is None:
+        return side.next()
+    while picture is None or picture.index < number:
+        picture = side.next()
+        if picture is None:
+            return None
+    return picture
 
 
 def _batch(

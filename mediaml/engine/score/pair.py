@@ -160,8 +160,8 @@ def score_followed(
         seconds = time.perf_counter() - began
         if head is not None:
             stream = PairStream(
-                head.distorted, head.reference, head.form, None,
-                crops=head.crops, device=device, kept=following.live, begins=following.begins,
+                head.distorted, head.reference, head.form, following.pairs(),
+                crops=head.crops, device=device, kept=following.live,
             )  # fmt: skip
             scoring.feed(stream)
         began = time.perf_counter()
