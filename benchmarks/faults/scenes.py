@@ -153,13 +153,22 @@ class _Front:
         piece, mask = _cut_out(self._path, width, height, self._seen, tuple(self._axes.tolist()))
         x, y, sx, sy, _, turn = self._way.at(t)
         place = np.array([0.4 * x * width + sx, 0.4 * y * height + sy])
+        reach = float(self._axes.max()) * width + 8  # around its middle: further out it is not there
+        middle = np.array([width, height]) / 2 + place
+        left, top = np.maximum(np.floor(middle - reach), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(middle + reach), (width, height)).astype(int)
+        if right <= left or bottom <= top:
+            return shown
         matrix = _matrix(np.array([width, height]) / 2 - place, 1.0, turn, (width, height))
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
         moved, soft = (
-            cv2.warpAffine(p, matrix, (width, height), flags=_CUBIC, borderMode=cv2.BORDER_CONSTANT)
+            cv2.warpAffine(p, matrix, (right - left, bottom - top), flags=_CUBIC, borderMode=cv2.BORDER_CONSTANT)
             for p in (piece, mask)
         )
-        share = cv2.merge([soft, soft, soft]).astype(np.float32) / 255
-        return np.rint(shown + share * (moved.astype(np.float32) - shown)).clip(0, 255).astype(np.uint8)
+        share, under = cv2.merge([soft, soft, soft]).astype(np.float32) / 255, shown[top:bottom, left:right]
+        blend = np.rint(under + share * (moved.astype(np.float32) - under)).clip(0, 255)
+        shown[top:bottom, left:right] = blend.astype(np.uint8)
+        return shown
 
 
 def _matrix(centre: NDArray[np.float64], zoom: float, turn: float, size: tuple[int, int]) -> NDArray[np.float64]:
