@@ -87,7 +87,7 @@ class Scene(Clip):
         self._seen = float(rng.uniform(0.5, 0.85))
         move = str(rng.choice(list(_MOVES), p=list(_MOVES.values())))
         self.camera = _camera(move, rng)  # type: ignore[arg-type]
-        self._fronts = (
+        self.fronts = (
             [_Front(p, rng) for p in paths[1 : 1 + int(rng.integers(1, 3))]] if rng.random() < _FRONT_SHARE else []
         )
         self._noise = float(rng.choice(_NOISE))
@@ -110,13 +110,25 @@ class Scene(Clip):
         size = (self.width, self.height)
         warped = cv2.warpAffine(view, matrix, size, flags=_CUBIC, borderMode=cv2.BORDER_REFLECT)
         seen = np.asarray(warped, np.uint8)
-        for front in self._fronts:
+        for front in self.fronts:
             seen = front.over(seen, t)
         if self._caption is not None and (t / self._caption[1]) % 2 > 1:
             cv2.putText(seen, self._caption[0], (20, self.height - 20), 0, 0.6, (235, 235, 235), 1, cv2.LINE_AA)
         if self._noise:
             seen = _noisy(seen, self._noise, int(index))
         return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
+
+
+def moving_scenes(paths: Sequence[Path], count: int, size: tuple[int, int]) -> list[Scene]:
+    """Scenes in which every frame moves, each of a photograph of its own; their seeds are none of the programmes'."""
+    found: list[Scene] = []
+    order = np.random.default_rng(len(paths)).permutation(len(paths))
+    for number in range(len(paths)):
+        chosen = [paths[order[(number + k) % len(paths)]] for k in range(3)]
+        scene = Scene(chosen, *size, seed=1_000_000 + number)
+        if scene.held == 1 and (scene.camera.move != "tripod" or scene.fronts):
+            found.append(scene)
+    return found[:count]
 
 
 @lru_cache(maxsize=3000)

@@ -39,7 +39,10 @@ _UNEXPLAINED = 0.72  # of the change that may be left after following the motion
 _STEADY, _STEADY_ALONG = 0.8, 0.9  # cosines: of the motion before and after, and of the leap with both
 _STEADY_LEAP, _STEADY_SPEED = 1.8, 1.0  # times; px of 256x144 a frame
 _SURE_LEAP, _SURE_ALONG, _SURE_UNEXPLAINED = 2.0, 0.75, 0.72
-_LONGER, _FAST = 1.3, 4.0  # times that motion must be longer for any leap; px a frame beyond which flow is not to be trusted
+_LONGER, _FAST = (
+    1.3,
+    4.0,
+)  # times that motion must be longer for any leap; px a frame beyond which flow is not to be trusted
 _MOVING = 0.2  # px of 256x144 a frame: slower motion is not measured well enough
 _FAST_PERCENTILE = 80  # the motion of a picture is that of its faster parts
 
