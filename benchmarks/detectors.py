@@ -4,12 +4,15 @@
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --clean 2             # two hours of clean programmes; ten minutes
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --only freeze,flashes --films 2 --photographs 2
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --split tuning        # the sources that thresholds were chosen on
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors --scenes 44 --severities middle --only "freeze,dropped frames"
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors --clean 3 --lively --keep DIR     # programmes of scenes
 
 Each faulty file holds one kind of fault at known times, at three severities or at one, in an x264 encode at CRF 18. The
 matching rule is in benchmarks/faults/matching.py: temporal IoU >= 0.5 of spans widened by a quarter of a second. F1 counts
 the false findings of the same kinds in the same files. A fault that cannot be seen in a clip (benchmarks/faults/visible.py: a
 wrong matrix without saturated colours) is not made in it, and faults in time lie where something moves
-(benchmarks/faults/places.py). Clean material: benchmarks/faults/clean.py.
+(benchmarks/faults/places.py). Clean material: benchmarks/faults/clean.py. Scenes (benchmarks/faults/scenes.py) are of
+photographs that neither split holds.
 """
 
 from __future__ import annotations
@@ -24,14 +27,16 @@ from pathlib import Path
 import cv2
 import torch
 
-from benchmarks.faults.clean import clean_files, false_alarms
+from benchmarks.faults.clean import clean_files, false_alarms, lively_alarms
 from benchmarks.faults.colour import to_rgb, to_yuv
 from benchmarks.faults.injection import SEVERITIES, Fault, place, write_faulty, write_file
 from benchmarks.faults.matching import Score, false_at, match
 from benchmarks.faults.pictorial import PICTORIAL
 from benchmarks.faults.programmes import LARGE, SMALL
-from benchmarks.faults.sources import FPS, Clip, Picture, Sources
+from benchmarks.faults.scenes import moving_scenes
+from benchmarks.faults.sources import FPS, Clip, Film, Picture, Sources
 from benchmarks.faults.temporal import TEMPORAL
+from benchmarks.faults.unseen import photographs, wide
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer, select
 
@@ -45,9 +50,10 @@ def detectors() -> list[Analyzer]:
 
 
 def score(fault: Fault, clip: Clip, folder: Path, scores: dict[str, Score], *, verbose: bool) -> None:
-    """Adds one clip to the counts of each severity that can be seen in it."""
+    """Adds one clip to the counts of each severity of `scores` that can be seen in it."""
     analyzer = next(a for a in detectors() if a.spec.name == fault.analyzer)
-    for severities in [SEVERITIES] if fault.seconds and fault.where is None else [(s,) for s in SEVERITIES]:
+    asked = tuple(scores)
+    for severities in [asked] if fault.seconds and fault.where is None else [(s,) for s in asked]:
         start, visible = place(fault, clip, severities)
         if not visible:
             continue
@@ -72,19 +78,23 @@ def score(fault: Fault, clip: Clip, folder: Path, scores: dict[str, Score], *, v
                 )
 
 
-def f1_table(faults: Sequence[Fault], clips: Sequence[Clip], folder: Path, *, verbose: bool) -> None:
-    print(
-        "\n| fault | detector | F1 mild | F1 middle | F1 strong | events found (mild, middle, strong) | false (the same) |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
-    for fault in faults:
-        of = {s: Score() for s in SEVERITIES}
-        for clip in clips:
+def f1_table(
+    faults: Sequence[Fault], clips: Sequence[Clip], folder: Path, severities: Sequence[str], *, verbose: bool
+) -> None:
+    """Prints F1, events and false findings by fault and severity. One clip after another: its pictures are kept meanwhile."""
+    of = {fault.name: {s: Score() for s in severities} for fault in faults}
+    for clip in clips:
+        for fault in faults:
             if not fault.needs & clip.lacks:
-                score(fault, clip, folder, of, verbose=verbose)
-        f1 = " | ".join(f"{of[s].f1:.3f}" for s in SEVERITIES)
-        counts = ", ".join(f"{of[s].hits}/{of[s].hits + of[s].misses}" for s in SEVERITIES)
-        false = ", ".join(str(of[s].false_alarms) for s in SEVERITIES)
+                score(fault, clip, folder, of[fault.name], verbose=verbose)
+    named = ", ".join(severities)
+    print(f"\n| fault | detector | F1 {' | F1 '.join(severities)} | events found ({named}) | false (the same) |")
+    print("|---|---|---|---|" + "---|" * len(severities))
+    for fault in faults:
+        scores = of[fault.name].values()
+        f1 = " | ".join(f"{s.f1:.3f}" for s in scores)
+        counts = ", ".join(f"{s.hits}/{s.hits + s.misses}" for s in scores)
+        false = ", ".join(str(s.false_alarms) for s in scores)
         print(f"| {fault.name} | {fault.analyzer} | {f1} | {counts} | {false} |", flush=True)
 
 
@@ -115,6 +125,12 @@ def speed(sources: Sources, folder: Path) -> None:
         print(f"| {name} | {frames / best:.0f} | {1000 * best / frames:.1f} |", flush=True)
 
 
+def fresh_clips(count: int, folder: Path | None) -> list[Clip]:
+    """Scenes that move in every frame, and the clips of the folder."""
+    films = sorted(p for p in folder.iterdir() if p.is_file()) if folder is not None else []
+    return [*moving_scenes(wide(photographs(), 320, 180), count, (320, 180)), *(Film(p.stem, p) for p in films)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDIAML_SHARED_DATA", "../shared/data")))
@@ -124,11 +140,20 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=4, help="photographs under a moving camera")
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
     parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
+    parser.add_argument(
+        "--scenes", type=int, metavar="N", help="N scenes of photographs of neither split, instead of these"
+    )
+    parser.add_argument("--severities", default=",".join(SEVERITIES), help="of the faults, comma-separated")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
     parser.add_argument(
         "--large", action="store_true", help="clean programmes of 640x360, from large photographs alone"
     )
-    parser.add_argument("--clips", type=Path, metavar="DIR", help="a folder of more real clips, for --clean")
+    parser.add_argument(
+        "--lively", action="store_true", help="clean programmes of scenes, not of a split's photographs"
+    )
+    parser.add_argument(
+        "--clips", type=Path, metavar="DIR", help="a folder of more real clips, for --clean and --scenes"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
@@ -145,12 +170,17 @@ def main() -> None:
             kept.mkdir(parents=True, exist_ok=True)
             size = LARGE if asked.large else SMALL
             chosen = [d for d in detectors() if not wanted or d.spec.name in {f.analyzer for f in faults}]
+            if asked.lively:
+                return lively_alarms(asked.clean, size, kept, chosen, verbose=asked.verbose)
             real = [] if asked.large else clean_files(asked.data, asked.clips)
             return false_alarms(sources, asked.split, asked.clean, size, kept, chosen, real=real, verbose=asked.verbose)
         clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
         clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
+        if asked.scenes:
+            clips = fresh_clips(asked.scenes, asked.clips)
         if clips:
-            f1_table(faults, clips, Path(folder), verbose=asked.verbose)
+            chosen = [s for s in SEVERITIES if s in asked.severities.split(",")]
+            f1_table(faults, clips, Path(folder), chosen, verbose=asked.verbose)
         if not asked.no_speed:
             speed(sources, Path(folder))
     return None

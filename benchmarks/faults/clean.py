@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.faults.injection import write_file
+from benchmarks.faults.lively import SHOTS, Lively, lively
 from benchmarks.faults.matching import Found
 from benchmarks.faults.programmes import Programme, Size, clean_pictures, programmes
 from benchmarks.faults.sources import FPS, Sources, Split
+from benchmarks.faults.unseen import photographs, wide
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.base import Analyzer
 from mediaml.errors import MediaError
@@ -109,6 +111,20 @@ def false_alarms(
         _real_clips(real, detectors, verbose=verbose).report(every)
 
 
+def lively_alarms(hours: float, size: Size, folder: Path, detectors: Sequence[Analyzer], *, verbose: bool) -> None:
+    """Prints alarms an hour by kind in `hours` of programmes of scenes; those that lie in `folder` are not made again."""
+    every = sorted({k for d in detectors for k in d.spec.kinds} - INFORMATIVE)
+    paths = wide(photographs(), *size)
+    alarms = Alarms(
+        f"{size[0]}x{size[1]}: scenes of {len(paths)} photographs, joined by cuts, dissolves, fades, wipes", verbose
+    )
+    for i, programme in enumerate(lively(paths, hours * 3600, size)):
+        found, outcome = watch(written(programme, folder), detectors)
+        alarms.add(programme.name, found, outcome.media.duration_seconds or 0.0, distinct=(i + 1) * SHOTS <= len(paths))
+        print(f"    {programme.name}: {alarms.seconds / 3600:.2f} h, {alarms.kinds.total()} alarms", flush=True)
+    alarms.report(every)
+
+
 def _programmes(
     sources: Sources,
     split: Split,
@@ -130,7 +146,7 @@ def _programmes(
     return moving
 
 
-def written(programme: Programme, folder: Path) -> Path:
+def written(programme: Programme | Lively, folder: Path) -> Path:
     """The programme's file in `folder`, made where it is not there yet."""
     path = folder / f"{programme.name.replace(' ', '_')}.mp4"
     if not path.is_file():

@@ -22,6 +22,7 @@ _CUT_LEVELS, _CUT_TIMES = (
 )  # a cut changes the picture by so much, and so many times as much as the steps around it
 _AROUND = 6  # frames
 _UNEVEN = 0.2  # median absolute difference of the logarithms of successive changes
+_OWN_LEAP = 2.0  # times the change of both steps beside it: a leap, or a cut, of the clip itself
 _DARK = 40.0  # coded luma that a place must pass for a black bar to show there
 
 
@@ -35,9 +36,11 @@ def moves_throughout(clip: Clip, first: int, stop: int) -> bool:
 def moves_evenly(clip: Clip, first: int, stop: int) -> bool:
     """It moves throughout, and from step to step by nearly the same: by a fifth more or less at most, in the median.
 
-    In motion that leaps by itself nobody can tell a frame that was lost.
+    No step is twice as large as both beside it. In motion that leaps by itself nobody can tell a frame that was lost.
     """
     changes = [_step(clip, i)[1] for i in range(max(1, first - _AROUND), stop + _AROUND)]
+    if any(b >= _OWN_LEAP * max(a, c, 1.0) for a, b, c in zip(changes, changes[1:], changes[2:], strict=False)):
+        return False
     uneven = float(np.median(np.abs(np.diff(np.log(np.maximum(changes, 0.1))))))
     return uneven <= _UNEVEN and moves_throughout(clip, first, stop)
 

@@ -48,8 +48,8 @@ class Runner:
 
     def keep(self, batch: FrameBatch, arrays: Arrays) -> None:
         """Stores this batch's columns, now on the host, beside the frames they belong to."""
-        self._keys.add(frame_keys(batch))
-        self._outputs.add({name: torch.from_numpy(values) for name, values in arrays.items()})
+        self._guard(lambda: self._keys.add(frame_keys(batch)))
+        self._guard(lambda: self._outputs.add({name: torch.from_numpy(values) for name, values in arrays.items()}))
 
     def finish(self) -> None:
         """Ends the file. `rows` is complete afterwards."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,12 +55,28 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One analyzer's rows for one table, checked."""
+    """One analyzer's rows for one table, checked. What is the same in every row is written out piece by piece.
+
+    own        name -> the columns of the table and of the analyzer
+    constants  name -> the value of all rows, or the array of them, of the columns that every row has
+    """
 
     key: int
     fields: tuple[Field, ...]
-    data: pa.Table
+    own: Mapping[str, pa.Array]
+    constants: Mapping[str, Any]
+    rows: int
     analyzer: str
+
+    def piece(self, first: int, rows: int, schema: pa.Schema) -> pa.Table:
+        """Rows [first, first + rows) with the columns of `schema` in its order; those that the block lacks are null."""
+        return pa.Table.from_arrays([self._column(f, first, rows) for f in schema], schema=schema)
+
+    def _column(self, field: pa.Field, first: int, rows: int) -> pa.Array:
+        value = self.own.get(field.name, self.constants.get(field.name))
+        if isinstance(value, pa.Array):
+            return value.slice(first, rows)
+        return pa.nulls(rows, field.type) if value is None else pa.repeat(pa.scalar(value, field.type), rows)
 
 
 def microseconds(moment: datetime) -> int:
@@ -140,7 +158,7 @@ def stage_parts(
     for i, one in enumerate(rows):
         for table in one.rows:
             block = _block(one, str(table), media_id, (valid_from, computed_at), 0 if single_key else i)
-            if block.data.num_rows:
+            if block.rows:
                 blocks.setdefault(_group(str(table), block), []).append(block)
     with storage.writing():
         return _write_parts(storage, media_id, sorted(blocks.items()))
@@ -149,7 +167,7 @@ def stage_parts(
 def _group(table: str, block: _Block) -> tuple[str, ...]:
     if table != "embeddings":
         return (table,)
-    return (table, block.analyzer, str(block.data.schema.field("vector").type))
+    return (table, block.analyzer, str(block.own["vector"].type))
 
 
 def _block(one: AnalyzerRows, table: str, media_id: str | None, times: tuple[int, int], key: int) -> _Block:
@@ -168,22 +186,17 @@ def _block(one: AnalyzerRows, table: str, media_id: str | None, times: tuple[int
     rows = next(iter(lengths.values()), 1)
     if len(set(lengths.values())) > 1:
         raise ContractBreach(one.spec_id, f"table {table}: columns differ in length: {lengths}")
-    arrays |= {f.name: pa.nulls(rows, f.arrow_type) for f in fields if f.name not in arrays}
-    media = (
-        pa.array([media_id] * rows)
-        if media_id is not None
-        else to_arrow(COMMON[0], given["media_id"], one.spec_id, table)
-    )
-    if len(media) != rows:
-        raise ContractBreach(one.spec_id, f"table {table}: media_id has {len(media)} rows, the others {rows}")
-    constants = {"analyzer": one.spec_id, "parameters_hash": one.parameters_hash}
-    common = [media, *(pa.array([v] * rows, pa.string()) for v in constants.values())]
-    common += [pa.array([t] * rows, pa.int64()).cast(COMMON[-1].arrow_type) for t in times]
+    constants: dict[str, Any] = {"media_id": media_id, "valid_from": times[0], "computed_at": times[1]}
+    constants |= {"analyzer": one.spec_id, "parameters_hash": one.parameters_hash}
+    if media_id is None:
+        constants["media_id"] = to_arrow(COMMON[0], given["media_id"], one.spec_id, table)
     if valid_from is not None:
-        common[3] = to_arrow(COMMON[3], valid_from, one.spec_id, table)
-    fixed = tuple(_fix_length(f, arrays[f.name]) for f in fields)
-    data = pa.Table.from_arrays([*common, *(arrays[f.name] for f in fixed)], schema=arrow_schema((*COMMON, *fixed)))
-    return _Block(key, (*COMMON, *fixed), data, one.spec_id)
+        constants["valid_from"] = to_arrow(COMMON[3], valid_from, one.spec_id, table)
+    for name, value in constants.items():
+        if isinstance(value, pa.Array) and len(value) != rows:
+            raise ContractBreach(one.spec_id, f"table {table}: {name} has {len(value)} rows, the others {rows}")
+    fixed = tuple(_fix_length(f, arrays.get(f.name, pa.nulls(0, f.arrow_type))) for f in fields)
+    return _Block(key, (*COMMON, *fixed), arrays, constants, rows, one.spec_id)
 
 
 def _fields(one: AnalyzerRows, table: str) -> list[Field]:
@@ -220,9 +233,12 @@ def _write_parts(
     small: dict[str, memoryview] = {}
     owner = (media_id or "derived")[:16]
     for (table, *_), blocks in groups:
-        data, fields, counts = _merged(table, blocks)
+        fields = _merged(table, blocks)
+        counts: dict[int, int] = {}
+        for block in blocks:
+            counts[block.key] = counts.get(block.key, 0) + block.rows
         name = f"{table}/{owner[:2]}/{owner}-{uuid.uuid4().hex[:16]}.parquet"
-        part, body = encode_table(storage, name, table, data, fields, counts)
+        part, body = encode_table(storage, name, table, _row_groups(table, blocks, fields), fields, counts)
         parts.append(part)
         if part.size_bytes > _WRITTEN_ALONE_BYTES:
             storage.write(name, body)
@@ -232,18 +248,35 @@ def _write_parts(
     return tuple(parts)
 
 
-def _merged(table: str, blocks: Sequence[_Block]) -> tuple[pa.Table, tuple[Field, ...], dict[int, int]]:
-    """The blocks as one table, its fields, and the rows of each key."""
+def _merged(table: str, blocks: Sequence[_Block]) -> tuple[Field, ...]:
+    """The fields of the blocks as one table."""
     fields: dict[str, Field] = {}
     for block in blocks:
         for f in block.fields:
             check_same(block.analyzer, table, fields.setdefault(f.name, f), f)
-    schema = arrow_schema(fields.values())
-    data = pa.concat_tables([_align(b.data, schema) for b in blocks])
-    counts: dict[int, int] = {}
+    return tuple(fields.values())
+
+
+def _row_groups(table: str, blocks: Sequence[_Block], fields: tuple[Field, ...]) -> Iterator[pa.Table]:
+    """The blocks' rows, one after another, as tables of one row group each: all of a film's at once are a gigabyte."""
+    schema, most = arrow_schema(fields), _rows_of_group(table)
+    pieces: list[pa.Table] = []
+    room = most
     for block in blocks:
-        counts[block.key] = counts.get(block.key, 0) + block.data.num_rows
-    return data, tuple(fields.values()), counts
+        first = 0
+        while first < block.rows:
+            rows = min(room, block.rows - first)
+            pieces.append(block.piece(first, rows, schema))
+            first, room = first + rows, room - rows
+            if not room:
+                yield pa.concat_tables(pieces)
+                pieces, room = [], most
+    if pieces:
+        yield pa.concat_tables(pieces)
+
+
+def _rows_of_group(table: str) -> int:
+    return _ROW_GROUP.get(table, 131_072)
 
 
 def schema_name(identity: str) -> str:
@@ -255,29 +288,29 @@ def write_table(
     storage: Storage, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
 ) -> Part:
     """Writes one part durably under its final name. The caller turns OSError into LakeUnwritable."""
-    part, body = encode_table(storage, name, table, data, fields, key_rows)
+    part, body = encode_table(storage, name, table, [data], fields, key_rows)
     storage.write(name, body)
     return part
 
 
 def encode_table(
-    storage: Storage, name: str, table: str, data: pa.Table, fields: tuple[Field, ...], key_rows: dict[int, int]
+    storage: Storage,
+    name: str,
+    table: str,
+    pieces: Iterable[pa.Table],
+    fields: tuple[Field, ...],
+    key_rows: dict[int, int],
 ) -> tuple[Part, memoryview]:
-    """One part and its Parquet bytes, still to be written; its schema is stored. Raises OSError."""
+    """One part (at least one piece) and its Parquet bytes, still to be written; its schema is stored. Raises OSError."""
     encoded = encode(fields)
     identity = schema_id(encoded)
     stored_schema = schema_name(identity)
     if not storage.exists(stored_schema):
         storage.write_if_absent(stored_schema, encoded)
-    sink = pa.BufferOutputStream()
-    groups = _ROW_GROUP.get(table, 131_072)
-    pq.write_table(data, sink, compression="zstd", row_group_size=groups, write_page_checksum=True)
+    sink, each = pa.BufferOutputStream(), iter(pieces)
+    first = next(each)
+    with pq.ParquetWriter(sink, first.schema, compression="zstd", write_page_checksum=True) as writer:
+        for data in chain([first], each):
+            writer.write_table(data, row_group_size=_rows_of_group(table))
     body = sink.getvalue()
     return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values())), memoryview(body)
-
-
-def _align(data: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`data` with the schema's columns in its order; those it lacks are null."""
-    have = set(data.column_names)
-    arrays = [data.column(f.name) if f.name in have else pa.nulls(data.num_rows, f.type) for f in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)

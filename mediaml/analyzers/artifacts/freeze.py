@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.arrival import LOOKS_BACK, arrives
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
-from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey
+from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey, histogram
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
 
@@ -22,6 +22,8 @@ _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
 _RESTS, _RESTS_STEPS = 0.4, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
+_LEAP = 1.8  # times the motion before it, that the first step after a freeze is when time was lost meanwhile
+_SAME_SCENE = 0.7  # common part of the histograms before and after that step; a cut leaves less
 _FULL_SEVERITY_SECONDS = 4.0
 
 
@@ -35,12 +37,14 @@ class Freeze(Detector):
                 (see arrival.py). "still_picture": the picture has stood still since a cut, a fade or dissolve, motion that
                 came to rest or the file's start, for at least 1 s: a slide, a title or a photograph, seldom a fault
     severity    freeze: length / 4 s, at most 1; still_picture: 0.1
-    confidence  of a freeze: from 0.5 up with the motion before it; 0.9 and more where motion goes on after it
+    confidence  of a freeze: from 0.5 to 0.75 by the motion before it, and 0.25 more where motion goes on with a leap in the
+                same scene: then time was lost. An animation that stops at full speed and holds cannot be told from a freeze
+                that goes on where it stopped, or that ends with the shot; the message says which of these it was
     """
 
     spec = Spec(
         name="freeze",
-        version=3,
+        version=4,
         summary="frozen pictures, and shots that are one still picture",
         outputs=(
             Column(
@@ -67,8 +71,8 @@ class Freeze(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         change, _ = self._change.measure(batch)
-        both = zip(grey(batch), change.tolist(), strict=True)
-        arrived = np.array([self._arrives(frame, step) for frame, step in both])
+        looked = [self._look(frame, step) for frame, step in zip(grey(batch), change.tolist(), strict=True)]
+        arrived, goes_on = (np.array(flags) for flags in zip(*looked, strict=True))
         blocks = block_means(batch)
         run = np.empty(len(blocks))
         for i, picture in enumerate(blocks):
@@ -76,17 +80,23 @@ class Freeze(Detector):
                 self._anchor, self._runs = picture.copy(), self._runs + 1
             run[i] = self._runs
         spread = blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2))
-        return {"frame_change": change, "run": run, "spread": spread, "arrived": arrived}
+        return {"frame_change": change, "run": run, "spread": spread, "arrived": arrived, "goes_on": goes_on}
 
-    def _arrives(self, frame: Bytes, step: float) -> bool:
-        """Whether a stillness that begins three frames before this one has come by a fade or a cut."""
+    def _look(self, frame: Bytes, step: float) -> tuple[bool, bool]:
+        """Whether a stillness that begins three frames before this one has come by a fade or a cut; and whether one that ends
+        here ends in the same scene."""
         self._frames.append(frame)
         self._steps.append(step)
         steps = list(self._steps)
-        if len(steps) <= _EQUAL_STEPS or not steps[0] > _EQUAL or max(steps[1:]) > _EQUAL:
-            return False
-        *before, still = list(self._frames)[:-_EQUAL_STEPS]
-        return arrives(still, before)
+        if len(steps) <= _EQUAL_STEPS:
+            return False, False
+        *_, before, now = self._frames
+        if step >= _MOVING and max(steps[:-1]) <= _EQUAL:
+            return False, float(np.minimum(histogram(before), histogram(now)).sum()) >= _SAME_SCENE
+        if not steps[0] > _EQUAL or max(steps[1:]) > _EQUAL:
+            return False, False
+        *earlier, still = list(self._frames)[:-_EQUAL_STEPS]
+        return arrives(still, earlier), False
 
     def judge(self, track: Track) -> list[Finding]:
         run, change = track["run"], np.nan_to_num(track["frame_change"], nan=255.0)
@@ -118,13 +128,23 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     arrived = bool(track["arrived"][first + 1 : first + 1 + _EQUAL_STEPS].any())
     motion = 0.0 if arrived or first < 3 or _is_cut(change, first) or _rests(change, first) else _motion(change, first)
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
-        resumes = stop < len(track) and change[stop] >= _MOVING
-        confidence = 0.5 + 0.3 * ramp(motion, _MOVING, 3.0) + (0.2 if resumes else 0.0)
-        message = f"the picture freezes for {seconds:.2f} s while in motion"
+        surely, after = _after(track, change, stop, motion)
+        confidence = 0.5 + 0.25 * ramp(motion, _MOVING, 3.0) + (0.25 if surely else 0.0)
+        message = f"the picture freezes for {seconds:.2f} s while in motion; {after}"
         return Finding("freeze", start, end, seconds / _FULL_SEVERITY_SECONDS, confidence, middle, message)
     if seconds >= _STILL_SECONDS:
         return Finding("still_picture", start, end, 0.1, 0.9, middle, f"one still picture for {seconds:.2f} s")
     return None
+
+
+def _after(track: Track, change: NDArray[np.float64], stop: int, motion: float) -> tuple[bool, str]:
+    """Whether motion goes on at frame `stop` as it does where time was lost, and the words for what it does."""
+    same = stop < len(track) and bool(track["goes_on"][stop])
+    if same and change[stop] >= _LEAP * motion:
+        return True, "it goes on with a leap: what moved meanwhile is lost"
+    if same:
+        return False, "it goes on from where it stopped: an animation that holds looks the same"
+    return False, "a cut or the end follows: an animation that stops for good looks the same"
 
 
 def _motion(change: NDArray[np.float64], first: int) -> float:

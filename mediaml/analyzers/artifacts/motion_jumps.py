@@ -1,11 +1,13 @@
 """Motion that leaps: between two frames the picture moves as far as it should in two or more.
 
 Frames that were dropped without a trace in the timestamps show only in the motion. A step is looked at where the picture
-changes clearly more than at both neighbouring steps, and no cut is just before it (encoders take some frames to settle). It
-is a leap by either of two signs:
+changes clearly more than at both neighbouring steps (or a little more, where texture moves by more than its own size already
+and cannot change by much more), and no cut is just before it (encoders take some frames to settle). It is a leap by either of
+two signs:
 
 - everywhere: the median 8x8 block that moves changes more than at either neighbouring step: 1.3 times as much, or 1.15 times
-  where the flow leaps with it, while the picture's histogram stays (a cut's does not). Holds for motion of any kind.
+  where the flow leaps with it, while the picture's histogram stays (a cut's does not). Holds for motion of any kind that is
+  too fast to follow; slower motion must be longer by the flow too, or an encoder has drawn the picture anew (a key frame).
 - along the flow: dense flow (Kroeger et al. 2016, "Fast optical flow using dense inverse search") keeps the direction of the
   flow around it, is more than 1.55 times as long, and either explains the change or agrees with the flow before and after.
 """
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from mediaml.analyzers.artifacts.small_view import BLOCKS, Bytes, histogram
 
 SUSPECT = 1.15  # times the change of both neighbours
+_SATURATED, _SATURATED_SUSPECT = 12.0, 1.03  # levels of change from which on that many times the change is suspect
 _STILL = 0.3  # levels: smaller changes tell nothing
 _SETTLED = 4  # steps after a cut in which encoders settle
 _CUT_TIMES = 3.5  # times the change of the steps around it that a cut changes the picture
@@ -35,7 +38,11 @@ _ALONG = 0.7  # cosine between the leap and the motion around it
 _UNEXPLAINED = 0.72  # of the change that may be left after following the motion
 _STEADY, _STEADY_ALONG = 0.8, 0.9  # cosines: of the motion before and after, and of the leap with both
 _STEADY_LEAP, _STEADY_SPEED = 1.8, 1.0  # times; px of 256x144 a frame
-_SURE_LEAP, _SURE_ALONG, _SURE_UNEXPLAINED = 2.1, 0.8, 0.5
+_SURE_LEAP, _SURE_ALONG, _SURE_UNEXPLAINED = 2.0, 0.75, 0.72
+_LONGER, _FAST = (
+    1.3,
+    4.0,
+)  # times that motion must be longer for any leap; px a frame beyond which flow is not to be trusted
 _MOVING = 0.2  # px of 256x144 a frame: slower motion is not measured well enough
 _FAST_PERCENTILE = 80  # the motion of a picture is that of its faster parts
 
@@ -44,7 +51,7 @@ Flow = NDArray[np.float32]  # (H, W, 2) px
 
 @dataclass(frozen=True, slots=True)
 class Leap:
-    """Frames missing before a frame, 0 for none; `sure` where the flow is twice as long and explains the change."""
+    """Frames missing before a frame, 0 for none; `sure` where the flow is twice as long and explains some of the change."""
 
     lost: float
     sure: bool
@@ -67,7 +74,8 @@ class Leaps:
         if len(self._frames) < 4:
             return NONE
         *earlier, before, suspect, after = self._changes
-        if not suspect > SUSPECT * max(before, after, _STILL) or min(before, after) < _STILL:
+        least = _SATURATED_SUSPECT if suspect >= _SATURATED else SUSPECT
+        if not suspect > least * max(before, after, _STILL) or min(before, after) < _STILL:
             return NONE
         if any(step > _CUT_TIMES * suspect for step in earlier):
             return NONE
@@ -90,10 +98,17 @@ class _Motion:
         return self.times >= LEAP and self.along >= _ALONG
 
     @property
-    def leaps(self) -> bool:
+    def agrees(self) -> bool:
         steady = self.steady >= _STEADY and self.along >= _STEADY_ALONG
-        agrees = steady and self.times >= _STEADY_LEAP and self.speed >= _STEADY_SPEED
-        return self.goes_on and (self.unexplained <= _UNEXPLAINED or agrees)
+        return steady and self.times >= _STEADY_LEAP and self.speed >= _STEADY_SPEED
+
+    @property
+    def leaps(self) -> bool:
+        return self.goes_on and (self.unexplained <= _UNEXPLAINED or self.agrees)
+
+    @property
+    def may_leap(self) -> bool:
+        return self.times >= _LONGER or self.speed >= _FAST
 
     @property
     def is_sure(self) -> bool:
@@ -103,9 +118,9 @@ class _Motion:
 def leap_between(a: Bytes, b: Bytes, c: Bytes, d: Bytes, times: float) -> Leap:
     """The leap from `b` to `c` of four consecutive (H, W) frames; `times`: the change of that step over its neighbours'."""
     motion = _motion(a, b, c, d)
-    if motion.leaps:
+    if motion.leaps if times > SUSPECT else motion.agrees:
         return Leap(motion.lost, motion.is_sure)
-    if times <= WHOLE or (times > _CUT_TIMES and not motion.goes_on):
+    if times <= WHOLE or not motion.may_leap or (times > _CUT_TIMES and not motion.goes_on):
         return NONE
     if np.minimum(histogram(b), histogram(c)).sum() < _SAME_SCENE:
         return NONE
