@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -194,9 +195,13 @@ def _grain(height: int, width: int, sigma: float) -> NDArray[np.int16]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The clean material of one folder of shared data."""
+    """The clean material of one folder of shared data.
+
+    fresh   a folder of photographs that are held out in place of those of the listing
+    """
 
     data: Path
+    fresh: Path | None = None
 
     def films(self, split: Split) -> list[Clip]:
         """Real clips."""
@@ -247,10 +252,12 @@ class Sources:
         return joined
 
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
-        """Photographs under a moving camera: those with an even place in the listing tune, and eight others."""
-        listing = sorted((self.data / "img-det").rglob("*.jpg"))
-        large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
-        chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
+        """Photographs under a moving camera: those with an even place in the listing tune, and others that were looked at."""
+        if self.fresh is not None and split == "held out":
+            chosen = _large(p for p in self.fresh.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        else:
+            large = _large((self.data / "img-det").rglob("*.jpg"))
+            chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
         return [Photograph(p, 320, 180, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
 
     def wallpapers(self, split: Split, count: int | None = None) -> list[Clip]:
@@ -267,10 +274,21 @@ class Sources:
 
     def pictures(self, split: Split) -> list[Path]:
         """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""
-        paths = [c.path for c in self.photographs(split) + self.wallpapers(split) if isinstance(c, Photograph)]
+        paths = [c.path for c in self.photographs(split) if isinstance(c, Photograph)]
+        if self.fresh is not None and split == "held out":
+            return sorted(paths, key=_mixed)
+        paths += [c.path for c in self.wallpapers(split) if isinstance(c, Photograph)]
         tags = sorted((self.data / "img-tag").rglob("*.JPEG"))[0 if split == "tuning" else 1 :: 2]
         paths += [p for p in tags if min(size_of(p)) >= 320 and max(size_of(p)) >= 450]
-        return sorted(paths, key=lambda p: zlib.crc32(p.name.encode()))
+        return sorted(paths, key=_mixed)
+
+
+def _mixed(path: Path) -> int:
+    return zlib.crc32(path.name.encode())
+
+
+def _large(listing: Iterable[Path]) -> list[Path]:
+    return [p for p in sorted(listing) if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
 
 
 @lru_cache(maxsize=1024)
