@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from benchmarks.faults.colour import Picture, from_bgr
 from pipelines.training_media import camera_motion, debian_media, pictures
 from sample_media.sources import MEMBERS, Distribution, Member, fetch
 
-Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 Split = Literal["tuning", "held out"]
 FPS = 25
 CITY = Member(
@@ -147,7 +147,7 @@ class Photograph(Clip):
             seen = cv2.add(
                 seen, _grain(self.height, self.width, self._noise)[shift : shift + self.height], dtype=cv2.CV_8U
             )
-        return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
+        return from_bgr(seen)
 
 
 class Layered(Clip):
@@ -170,7 +170,7 @@ def _layered_frames(back: Path, front: Path, width: int, height: int) -> list[Pi
     drawn = camera_motion.clip(
         [np.asarray(p) for p in both], (width, height), _LAYERED_FRAMES, zlib.crc32(front.name.encode())
     )
-    return [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8) for picture in drawn]
+    return [from_bgr(picture) for picture in drawn]
 
 
 @lru_cache(maxsize=4)
@@ -254,7 +254,7 @@ class Sources:
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
         """Photographs under a moving camera: those with an even place in the listing tune, and others that were looked at."""
         if self.fresh is not None and split == "held out":
-            chosen = _large(p for p in self.fresh.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+            chosen = sorted(p for p in self.fresh.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
         else:
             large = _large((self.data / "img-det").rglob("*.jpg"))
             chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
