@@ -154,13 +154,16 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=Path, metavar="DIR", help="a folder of more real clips, for --clean and --scenes"
     )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="photographs that are held out in place of those of the shared data"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each miss and each false alarm")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    sources = Sources(asked.data)
+    sources = Sources(asked.data, asked.pictures)
     wanted = [n.strip() for n in asked.only.split(",") if n.strip()]
     faults = [f for f in FAULTS if not wanted or f.name in wanted]
     faults.sort(key=lambda f: wanted.index(f.name) if wanted else 0)

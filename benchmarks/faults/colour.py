@@ -9,7 +9,7 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from benchmarks.faults.sources import Picture
+Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 
 
 def to_rgb(picture: Picture) -> NDArray[np.uint8]:
@@ -18,8 +18,23 @@ def to_rgb(picture: Picture) -> NDArray[np.uint8]:
 
 
 def to_yuv(rgb: NDArray[Any] | MatLike) -> Picture:
-    """(H * 3 / 2, W) yuv420p of (H, W, 3) uint8."""
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2YUV_I420), np.uint8)
+    """(H * 3 / 2, W) yuv420p of (H, W, 3) uint8, H and W even."""
+    return _filtered(np.ascontiguousarray(rgb), cv2.COLOR_RGB2YUV_I420)
+
+
+def from_bgr(bgr: NDArray[Any] | MatLike) -> Picture:
+    """The same of B'G'R'."""
+    return _filtered(np.ascontiguousarray(bgr), cv2.COLOR_BGR2YUV_I420)
+
+
+def _filtered(picture: NDArray[Any], code: int) -> Picture:
+    """Chroma is the mean of four pixels: OpenCV takes that of one, which leaves R'G'B' beside the mean of the luma."""
+    converted = np.asarray(cv2.cvtColor(picture, code), np.uint8)
+    height, width = picture.shape[:2]
+    mean = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    blocks = cv2.resize(mean, (width, height), interpolation=cv2.INTER_NEAREST)
+    converted[height:] = cv2.cvtColor(blocks, code)[height:]
+    return converted
 
 
 def luma(picture: Picture) -> Picture:

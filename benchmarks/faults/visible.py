@@ -17,6 +17,11 @@ _BURNT_SHARES = (0.25, 0.95)
 _SATURATED_SHARE = 0.03
 _ILLEGAL_SHARE = 0.01
 _WAVE_LEVELS, _WAVE_SHARE = 4, 0.005  # waves leave the clip's range around by so much, on so much of the picture
+_PLATEAU = 4  # px: a band is at least so wide
+_BAND_STEPS = (2.5, 12.0)  # levels between plateaus: smaller ones are the coder's own, larger ones edges of the picture
+_GENTLE = 0.35  # of the step: that the clip itself, smoothed, rises by at most where a band ends
+_CALM = 1.5  # levels of detail around, root of the mean square: in textures nobody sees a plateau
+_BORDERS_SHARE = 0.02  # of the picture: borders of bands, two pixels wide
 LOOKED_AT = range(5, 125, 24)  # frames of a clip that `Fault.shows` looks at
 
 
@@ -38,6 +43,28 @@ def _overshoots(clean: Picture, faulty: Picture) -> float:
     above = cv2.subtract(faulty, cv2.dilate(clean, around))
     below = cv2.subtract(cv2.erode(clean, around), faulty)
     return float((cv2.max(above, below) >= _WAVE_LEVELS).mean())
+
+
+def bands_show(clean: Picture, faulty: Picture) -> bool:
+    """On a fiftieth of the picture lie borders between plateaus where the clean one rises gently and has no texture."""
+    return _borders(luma(clean), luma(faulty)) >= _BORDERS_SHARE
+
+
+def _borders(clean: Picture, faulty: Picture) -> float:
+    before, after = clean.astype(np.float32), faulty.astype(np.float32)
+    smooth = cv2.GaussianBlur(before, (0, 0), 2.0)
+    calm = cv2.blur((before - smooth) ** 2, (15, 15)) <= _CALM**2
+    across = _borders_across(smooth, after, calm) + _borders_across(smooth.T, after.T, calm.T)
+    return 2 * across / clean.size
+
+
+def _borders_across(smooth: NDArray[np.float32], after: NDArray[np.float32], calm: NDArray[np.bool_]) -> int:
+    steps, rise = np.abs(np.diff(after, axis=1)), np.abs(np.diff(smooth, axis=1))
+    least, most = _BAND_STEPS
+    border = (steps >= least) & (steps <= most) & (rise <= _GENTLE * steps) & calm[:, 1:]
+    runs = np.lib.stride_tricks.sliding_window_view(steps == 0, _PLATEAU - 1, axis=1).all(axis=-1)
+    middle = border[:, _PLATEAU - 1 : -(_PLATEAU - 1)]
+    return int((middle & runs[:, : middle.shape[1]] & runs[:, -middle.shape[1] :]).sum())
 
 
 def is_legal(clip: Clip, pictures: list[Picture]) -> bool:  # noqa: ARG001

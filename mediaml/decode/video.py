@@ -22,6 +22,7 @@ from mediaml.spec import Need
 
 Emit = Callable[[Need, FrameBatch], None]
 _FLUSH_TRIES = 64
+_TELLS_WHEN_ASKED = {"hevc"}  # decoders of FFmpeg that pass over errors unless asked, and give the same number of pictures
 
 
 class Decoder:
@@ -47,6 +48,8 @@ class Decoder:
         self._context = stream.codec_context
         self._context.thread_count = 1
         self._context.thread_type = "NONE"  # type: ignore[assignment]
+        if info.codec in _TELLS_WHEN_ASKED:
+            self._context.options = {**self._context.options, "err_detect": "explode"}
         self._seen: tuple[int, int] | None = None
         self._coding = coding
         self._quantiser = quantiser_reader(info.codec, self._context.extradata) if coding else None
@@ -66,7 +69,8 @@ class Decoder:
             return self._checked(self._context.decode(packet))
         except FFmpegError as error:
             ticks = packet.pts if packet.pts is not None else packet.dts
-            self._fault(None if ticks is None else float(ticks * self.time_base), error)
+            at = None if ticks is None else float(ticks * self.time_base)
+            self._fault(at, error, float((packet.duration or 0) * self.time_base))
             return ()
 
     def flush(self) -> list[av.VideoFrame]:
@@ -97,7 +101,8 @@ class Decoder:
                 self._check_size(size)
             if frame.is_corrupt:
                 at = None if frame.pts is None else float(frame.pts * self.time_base)
-                self._problem(at, "corrupt_frame", "decoded with faults that were concealed")
+                lasts = float((frame.duration or 0) * self.time_base)
+                self._problem(at, "corrupt_frame", "decoded with faults that were concealed", lasts)
         return frames
 
     def _check_size(self, size: tuple[int, int]) -> None:
@@ -109,11 +114,12 @@ class Decoder:
             )
         self._seen = size
 
-    def _fault(self, seconds: float | None, error: FFmpegError) -> None:
-        self._problem(seconds, "decode_error", f"{self.info.codec}: {error.strerror or error}")
+    def _fault(self, seconds: float | None, error: FFmpegError, lasts: float = 0.0) -> None:
+        self._problem(seconds, "decode_error", f"{self.info.codec}: {error.strerror or error}", lasts)
 
-    def _problem(self, seconds: float | None, kind: str, message: str) -> None:
-        self._report.problems.add(Problem(self.info.index, seconds, kind, message))
+    def _problem(self, seconds: float | None, kind: str, message: str, lasts: float) -> None:
+        end = None if seconds is None else seconds + lasts
+        self._report.problems.add(Problem(self.info.index, seconds, kind, message, end))
 
 
 class VideoPath:

@@ -8,7 +8,7 @@ from mediaml.tables.rows import AnalyzerRows
 
 DECODE = Spec(
     name="decode",
-    version=1,
+    version=2,
     summary="frames and samples decoded, and faults met on the way (not an analyzer: a by-product of every whole decode)",
     outputs=(
         Column("frames_decoded", "int64", "frames", "frames that were decoded", Table.FILES, minimum=0),
@@ -30,21 +30,21 @@ DECODE = Spec(
         "timestamp_missing",
     ),
 )
-SEVERITY = {"decode_error": 0.8, "truncated": 1.0}
+SEVERITY = {"corrupt_frame": 0.6, "decode_error": 0.8, "truncated": 1.0}
 OTHER_SEVERITY = 0.4
 
 
 def decode_rows(report: DecodeReport) -> AnalyzerRows:
-    """One `files` row, and a span for every fault that was kept (the first hundred)."""
+    """One `files` row, and a span for every fault that was kept (the first hundred; successive pictures are one)."""
     placed = [p for p in report.problems if p.seconds is not None]
     spans = {
         "kind": [p.kind for p in placed],
         "start_seconds": [p.seconds for p in placed],
-        "end_seconds": [p.seconds for p in placed],
+        "end_seconds": [p.seconds if p.end_seconds is None else p.end_seconds for p in placed],
         "severity": [SEVERITY.get(p.kind, OTHER_SEVERITY) for p in placed],
         "confidence": [1.0] * len(placed),
         "evidence_seconds": [p.seconds for p in placed],
-        "message": [p.message for p in placed],
+        "message": [p.message if p.times == 1 else f"{p.message} ({p.times} times)" for p in placed],
     }
     files = {
         "frames_decoded": [report.frames_decoded],

@@ -180,6 +180,9 @@ def test_exposure() -> None:
     assert kinds(small_spans(Exposure(), np.concatenate([rgb, over]))) == ["over_exposed"]
     under = (rgb * 0.25).astype(np.uint8)
     assert kinds(small_spans(Exposure(), under)) == ["under_exposed"]
+    worse = np.concatenate([under, rgb[:20] // 8])
+    (found,) = small_spans(Exposure(), worse)
+    assert found["evidence_seconds"] >= 60 / 25  # its worst picture, not its middle
     night = under.copy()
     night[:, 60:72, 100:120] = 240  # a lamp
     assert small_spans(Exposure(), night) == []

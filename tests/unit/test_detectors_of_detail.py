@@ -1,4 +1,4 @@
-"""Combing, blockiness, blur, noise, ringing, levels, flags, upscaling: each sees its fault and leaves look-alikes alone."""
+"""Combing, blockiness, blur, noise, ringing, banding, levels, flags, upscaling: each sees its fault and leaves look-alikes alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mediaml.analyzers.artifacts.banding import Banding, contours
 from mediaml.analyzers.artifacts.blockiness import Blockiness, grid_step
 from mediaml.analyzers.artifacts.blur import Blur, edge_sharpness
 from mediaml.analyzers.artifacts.colour_flags import ColourFlags
@@ -60,6 +61,15 @@ def ringing(index: int) -> Luma:
     return np.clip(low + 2.0 * (low - lower), 0, 255).astype(np.uint8)
 
 
+def gradient(index: int = 0) -> Luma:
+    """A sky: 64 levels over the width, in steps of one."""
+    return np.tile(np.rint(np.linspace(100, 164, WIDTH) + index / 4).astype(np.uint8), (HEIGHT, 1))
+
+
+def banded(index: int) -> Luma:
+    return (gradient(index) // 6 * 6).astype(np.uint8)
+
+
 def enlarged(index: int) -> Luma:
     small = cv2.resize(clean(index), (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -73,8 +83,9 @@ def enlarged(index: int) -> Luma:
         (Blur, "blur", blurred),
         (Noise, "noise", noisy),
         (Ringing, "ringing", ringing),
+        (Banding, "banding", banded),
     ],
-    ids=["combing", "blockiness", "blur", "noise", "ringing"],
+    ids=["combing", "blockiness", "blur", "noise", "ringing", "banding"],
 )
 def test_the_fault_is_found_where_it_is(detector: type[Detector], kind: str, faulty: Callable[[int], Luma]) -> None:
     pictures, before = ([faulty(i + k) if 4 <= i < 9 else clean(i + k) for i in range(13)] for k in (1, 0))
@@ -130,6 +141,15 @@ def test_an_interlaced_flag_is_told() -> None:
     flagged = replace(media, video=(replace(media.video[0], field_order="tt"),))
     found = native_spans(Combing(), [clean(i) for i in range(4)], media=flagged)
     assert kinds(found) == ["interlaced"] and "top field" in found[0]["message"]
+
+
+def test_bands_are_levels_that_are_missing_from_a_gradient() -> None:
+    coarse, fine, _ = contours(gradient())
+    assert coarse == 0 and fine > 0.02
+    coarse, fine, step = contours(banded(0))
+    assert coarse > 0.02 and fine == 0 and step == 6
+    assert contours(np.repeat(np.repeat(banded(0), 4, axis=0), 4, axis=1))[2] == 6  # large pictures are halved
+    assert contours((gradient() // 20 * 20).astype(np.uint8))[:2] == (0, 0)  # edges, not bands
 
 
 def test_one_line_of_the_picture_is_no_grid() -> None:
@@ -245,6 +265,11 @@ def test_range_flags() -> None:
     assert kinds(native_spans(ColourFlags(), [limited] * 4)) == []
     assert kinds(native_spans(ColourFlags(), [limited] * 4, colour=full)) == ["wrong_range"]
     assert kinds(native_spans(ColourFlags(), [ramp] * 4, colour=full)) == []
+    sunk, camera = limited.copy(), limited.copy()
+    sunk[:40, :40] = 2  # black areas far below black say it alone; super-white does not, cameras record it
+    camera[:40, :40] = 254
+    assert kinds(native_spans(ColourFlags(), [sunk] * 4)) == ["wrong_range"]
+    assert kinds(native_spans(ColourFlags(), [camera] * 4)) == []
 
 
 def test_flags_that_contradict_each_other() -> None:

@@ -16,10 +16,10 @@ _OTHER = {"bt709": "smpte170m", "smpte170m": "bt709", "bt470bg": "bt709"}
 _NAMES = {"bt709": "BT.709", "smpte170m": "BT.601", "bt470bg": "BT.601"}
 _THOUSANDTH = 0.001  # of the samples at either end say how dark and bright a picture is
 _STEP = 2  # every so many chroma samples are enough for a statistic
-_FOOT, _HEAD = (7 - 16) / 219, (249 - 16) / 219  # beyond what filters and codecs do to limited-range pictures
-_BEYOND = 0.002  # share of a picture
-_OVER, _UNDER = 1.02, -0.02  # that the thousandth part reaches at the end that is not left by as much
-_BEYOND_FRAMES = 0.25  # share of the samples in which both ends are left
+_DEEP, _DEEP_SHARE = (10 - 16) / 219, 0.001  # sub-black, and the share of a picture: limited pictures have none
+_FOOT, _HEAD = (12 - 16) / 219, (239 - 16) / 219  # with both ends left, less is enough
+_FOOT_SHARE, _HEAD_SHARE = 0.0005, 0.005
+_BEYOND_FRAMES = 0.25  # share of the samples that use the codes of full range
 _TENTH = 10  # per cent of the samples, in which each end is left by _FAR at least
 _FAR = 0.025  # of the range, by a thousandth of the picture: overshoot of limited pictures stays within it at one end
 _RINGING = 7.5 / 255  # beyond black and white that filters and coders leave
@@ -33,9 +33,10 @@ _LEAST_SAMPLES = 2
 class ColourFlags(Detector):
     """One finding a file at most of each kind, over the whole file.
 
-    kinds "wrong_range": flagged limited, yet a quarter of the pictures use the foot below 7 and go beyond white, or the head
-          above 249 of 255 and go below black, or a tenth leave black and a tenth white by 2.5 %; or flagged full, yet black
-          lies near 16 and white near 235 throughout.
+    kinds "wrong_range": flagged limited, yet a quarter of the pictures hold luma below 10 of 255 on a thousandth, or below 12
+          on a twentieth of a hundredth and above 239 on half a hundredth (super-white alone is what many cameras record), or
+          a tenth leave black and a tenth white by 2.5 %; or flagged full, yet black lies near 16 and white near 235
+          throughout.
           "wrong_matrix": saturated colours leave the R'G'B' cube by the stated one of BT.601 and BT.709 but not by the
           other one; needs saturated colours.
           "inconsistent_flags": PQ or HLG with 8 bits or BT.709 primaries, BT.2020 primaries with an older matrix
@@ -44,7 +45,7 @@ class ColourFlags(Detector):
 
     spec = Spec(
         name="colour_flags",
-        version=3,
+        version=4,
         summary="wrong range or matrix flags",
         outputs=(
             Column("gamut_excess_stated", "float32", "1", "share of the picture outside R'G'B' by its matrix; null for grey",
@@ -70,7 +71,7 @@ class ColourFlags(Detector):
 
     def measure(self, batch: FrameBatch) -> Measures:
         self._range, self._matrix = batch.colour.range, batch.colour.matrix
-        names = ("gamut_excess_stated", "gamut_excess_other", "foot", "head", "low", "high")
+        names = ("gamut_excess_stated", "gamut_excess_other", "deep", "foot", "head", "low", "high")
         return dict(zip(names, np.array([_measures(s) for s in chroma_samples(batch)], np.float64).T, strict=True))
 
     def judge(self, track: Track) -> list[Finding]:
@@ -92,7 +93,8 @@ def _measures(sample: ChromaSamples) -> tuple[float, ...]:
         sample.matrix,
     )
     stated, other = (_excess(thin, m) for m in (sample.matrix, _OTHER.get(sample.matrix)))
-    return stated, other, float((y < _FOOT).mean()), float((y > _HEAD).mean()), float(low), float(high)
+    deep, foot, head = (float(outside.mean()) for outside in (y < _DEEP, y < _FOOT, y > _HEAD))
+    return stated, other, deep, foot, head, float(low), float(high)
 
 
 def _excess(sample: ChromaSamples, matrix: str | None) -> float:
@@ -106,8 +108,8 @@ def _excess(sample: ChromaSamples, matrix: str | None) -> float:
 
 
 def _limited(track: Track) -> list[Finding]:
-    foot, head = track["foot"] >= _BEYOND, track["head"] >= _BEYOND
-    beyond = (foot & (track["high"] >= _OVER)) | (head & (track["low"] <= _UNDER))
+    both = (track["foot"] >= _FOOT_SHARE) & (track["head"] >= _HEAD_SHARE)
+    beyond = (track["deep"] >= _DEEP_SHARE) | both
     share = float(beyond.mean())
     lowest, highest = float(np.percentile(track["low"], _TENTH)), float(np.percentile(track["high"], 100 - _TENTH))
     if share < _BEYOND_FRAMES and not (lowest <= -_FAR and highest >= 1 + _FAR):
@@ -116,7 +118,8 @@ def _limited(track: Track) -> list[Finding]:
         f"flagged limited range, but luma reaches from {100 * lowest:.0f} to {100 * highest:.0f} % of it, "
         f"and {100 * share:.0f} % of the pictures use the code values of full range"
     )
-    return [_whole(track, "wrong_range", 0.7, 0.5 + 0.5 * ramp(share, 0.0, 0.8), message)]
+    worst = int((track["foot"] + track["head"]).argmax())
+    return [_whole(track, "wrong_range", 0.7, 0.5 + 0.5 * ramp(share, 0.0, 0.8), message, worst)]
 
 
 def _full(track: Track) -> list[Finding]:
@@ -140,7 +143,8 @@ def _matrix(track: Track, matrix: str) -> list[Finding]:
         f"{alternative}: probably {alternative}"
     )
     confidence = 0.5 + 0.4 * ramp(stated / max(other, 1e-4), _TIMES, 10.0)
-    return [_whole(track, "wrong_matrix", 0.5, confidence, message)]
+    worst = int(np.nan_to_num(track["gamut_excess_stated"]).argmax())
+    return [_whole(track, "wrong_matrix", 0.5, confidence, message, worst)]
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -167,5 +171,9 @@ def inconsistent(track: Track, stream: VideoStream | None) -> list[Finding]:
     )
 
 
-def _whole(track: Track, kind: str, severity: float, confidence: float, message: str) -> Finding:
-    return Finding(kind, track.start[0], track.end[-1], severity, confidence, track.start[len(track) // 2], message)
+def _whole(
+    track: Track, kind: str, severity: float, confidence: float, message: str, worst: int | None = None
+) -> Finding:
+    """A finding of the whole file; its evidence is the sample `worst`, or the middle one where all are alike."""
+    evidence = track.start[len(track) // 2 if worst is None else worst]
+    return Finding(kind, track.start[0], track.end[-1], severity, confidence, evidence, message)

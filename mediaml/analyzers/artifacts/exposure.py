@@ -38,7 +38,7 @@ class Exposure(Detector):
 
     spec = Spec(
         name="exposure",
-        version=4,
+        version=5,
         summary="over- and under-exposed pictures",
         outputs=(
             Column("burnt_share", "float32", "1", "share of the picture at or near white", minimum=0, maximum=1),
@@ -84,12 +84,14 @@ class Exposure(Detector):
             share = float(np.median(burnt[first:stop]))
             message = f"over-exposed: {100 * share:.0f} % of the picture is burnt out"
             severity, sure = 0.3 + 0.7 * ramp(share, _OVER_SHARE, 0.7), 0.6 + 0.4 * ramp(share, _OVER_SHARE, 0.4)
-            found.append(_finding(track, "over_exposed", (first, stop), (severity, sure), message))
+            worst = first + int(burnt[first:stop].argmax())
+            found.append(_finding(track, "over_exposed", (first, stop), (severity, sure), worst, message))
         for first, stop in track.spans(under, join=_JOIN_SECONDS, minimum=_UNDER_SECONDS):
             top = float(np.median(peak[first:stop]))
             message = f"under-exposed: the brightest parts reach {100 * top / 255:.0f} % of white"
             severity, sure = 0.3 + 0.7 * ramp(top, _UNDER_PEAK, 30.0), 0.5 + 0.4 * ramp(top, _UNDER_PEAK, 50.0)
-            found.append(_finding(track, "under_exposed", (first, stop), (severity, sure), message))
+            worst = first + int(peak[first:stop].argmin())
+            found.append(_finding(track, "under_exposed", (first, stop), (severity, sure), worst, message))
         return found
 
 
@@ -112,6 +114,7 @@ def tinted(rgb: Bytes, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
     return found
 
 
-def _finding(track: Track, kind: str, span: tuple[int, int], strength: tuple[float, float], message: str) -> Finding:
-    start, end = float(track.start[span[0]]), float(track.end[span[1] - 1])
-    return Finding(kind, start, end, *strength, (start + end) / 2, message)
+def _finding(
+    track: Track, kind: str, span: tuple[int, int], strength: tuple[float, float], worst: int, message: str
+) -> Finding:
+    return Finding(kind, track.start[span[0]], track.end[span[1] - 1], *strength, track.start[worst], message)
