@@ -50,7 +50,9 @@ class Coding:
 CODINGS = (
     Coding("H.264, MP4", "libx264", ".mp4", {"crf": "20", "preset": "veryfast"}),
     Coding("H.264, four slices, TS", "libx264", ".ts", {"crf": "20", "preset": "veryfast", "x264-params": "slices=4"}),
-    Coding("HEVC, MP4", "libx265", ".mp4", {"crf": "22", "preset": "ultrafast", "x265-params": "log-level=none:pools=1"}),
+    Coding(
+        "HEVC, MP4", "libx265", ".mp4", {"crf": "22", "preset": "ultrafast", "x265-params": "log-level=none:pools=1"}
+    ),
     Coding("MPEG-2, TS", "mpeg2video", ".ts", {"b": "2000k", "bf": "2"}),
     Coding("MPEG-4, AVI", "mpeg4", ".avi", {"b": "1500k"}),
     Coding("VP9, WebM", "libvpx-vp9", ".webm", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8"}),

@@ -155,7 +155,10 @@ def main() -> None:
         "--clips", type=Path, metavar="DIR", help="a folder of more real clips, for --clean and --scenes"
     )
     parser.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="photographs that are held out in place of those of the shared data"
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="photographs that are held out in place of those of the shared data",
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the clean programmes here for the next run")
     parser.add_argument("--no-speed", action="store_true")

@@ -22,7 +22,7 @@ from mediaml.spec import Need
 
 Emit = Callable[[Need, FrameBatch], None]
 _FLUSH_TRIES = 64
-_TELLS_WHEN_ASKED = {"hevc"}  # decoders of FFmpeg that pass over errors unless asked, and give the same number of pictures
+_TELLS_WHEN_ASKED = {"hevc"}  # FFmpeg's decoder passes over errors unless asked; it gives as many pictures then
 
 
 class Decoder:

@@ -1,4 +1,4 @@
-"""Combing, blockiness, blur, noise, ringing, banding, levels, flags, upscaling: each sees its fault and leaves look-alikes alone."""
+"""Detectors of fine detail, levels, flags and size: each sees its fault and leaves look-alikes alone."""
 
 from __future__ import annotations
 

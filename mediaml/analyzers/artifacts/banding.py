@@ -76,7 +76,9 @@ class Banding(Detector):
         for first, stop in track.spans(flags, join=_JOIN_SECONDS, minimum=_MINIMUM_SECONDS):
             worst = first + int(share[first:stop].argmax())
             step, missing = float(np.nanmedian(track["step"][first:stop])), float(np.median(ratio[first:stop]))
-            message = f"bands: plateaus {step:.1f} levels apart, their borders on {100 * share[worst]:.1f} % of the picture"
+            message = (
+                f"bands: plateaus {step:.1f} levels apart, their borders on {100 * share[worst]:.1f} % of the picture"
+            )
             severity, sure = 0.3 + 0.7 * ramp(step, _COARSE, 8.0), 0.5 + 0.5 * ramp(missing, _RATIO, 1.0)
             found.append(
                 Finding("banding", track.start[first], track.end[stop - 1], severity, sure, track.start[worst], message)
@@ -85,7 +87,7 @@ class Banding(Detector):
 
 
 def contours(luma: Bytes) -> tuple[float, float, float]:
-    """Shares of (H, W) luma at coarse and at fine borders, each two pixels wide, and the mean step of the coarse in levels."""
+    """Shares of (H, W) luma at coarse and at fine borders, two pixels wide, and the mean step of the coarse in levels."""
     while min(luma.shape) > _LINES:
         luma = np.ascontiguousarray(luma[::2, ::2])
     steps = np.concatenate([_steps(luma), _steps(turned(luma))])
