@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.decode_faults --data ../shared/data
 
-Each file holds three events, packets of 1, 5 and 15 pictures: bytes replaced at random (one in forty), the last two thirds
-set to 0, the last two thirds cut off, or the packets left out. An event lasts from the first damaged picture to the last; where
-FFmpeg, asked without mediaml, gives no pictures for longer (it waits for the next key frame), as long as they are missing.
-Reported: spans of `decode` and of the detector `timing`, those that touch as one; matching as in benchmarks/faults/matching.py.
-A codec whose decoder notices nothing (arithmetic coding without checks) is missed here, and so it is by every other tool.
+Each file holds three events, packets of 1, 5 and 15 pictures: bytes replaced at random (one in forty), the last two
+thirds set to 0, the last two thirds cut off, or the packets left out. An event lasts from the first damaged picture to the
+last; where FFmpeg, asked without mediaml, gives no pictures for longer (it waits for the next key frame), as long as they
+are missing. Reported: spans of `decode` and of the detector `timing`, those that touch as one; matching as in
+benchmarks/faults/matching.py. What a decoder does not notice (arithmetic coding without checks) is missed here.
 """
 
 from __future__ import annotations

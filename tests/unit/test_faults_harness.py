@@ -8,13 +8,14 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.faults.colour import luma
+from benchmarks.faults.colour import chroma, luma, to_yuv
 from benchmarks.faults.injection import Event, Spot, can_be_seen, spots, write_faulty
 from benchmarks.faults.matching import Found, Score, false_at, match, overlap
 from benchmarks.faults.pictorial import PICTORIAL
 from benchmarks.faults.programmes import Programme
 from benchmarks.faults.sources import FPS, Clip, Picture
 from benchmarks.faults.temporal import TEMPORAL
+from benchmarks.faults.visible import bands_show
 from benchmarks.faults.watching import watch
 from mediaml.analyzers.artifacts.black import Black
 from mediaml.analyzers.artifacts.timing import Timing
@@ -96,6 +97,26 @@ def test_a_fault_is_made_only_where_it_can_be_seen() -> None:
     assert can_be_seen(FAULTS["black"], shapes, "mild")
     assert can_be_seen(FAULTS["combing"], shapes, "middle")
     assert not can_be_seen(FAULTS["wrong matrix"], shapes, "strong")  # grey
+
+
+def test_bands_show_in_gradients_and_not_in_textures() -> None:
+    size = (180, 320)
+    sky = np.full((270, 320), 128, np.uint8)
+    sky[:180] = np.rint(np.linspace(80, 150, 320))
+    grass = sky.copy()
+    grass[:180] = np.clip(grass[:180] + np.random.default_rng(0).normal(0, 12, size), 16, 235)
+    for clean, shows in ((sky, True), (grass, False)):
+        faulty = clean.copy()
+        faulty[:180] = 16 + np.rint((clean[:180] - 16.0) / 6) * 6
+        assert bands_show(clean, faulty) is shows
+    assert not bands_show(sky, sky)
+
+
+def test_chroma_is_the_mean_of_four_pixels() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
+    y, cb = rgb.astype(float) @ (0.299, 0.587, 0.114), chroma(to_yuv(rgb))[0]
+    blue = (rgb[..., 2] - y).reshape(4, 2, 6, 2).mean(axis=(1, 3)) / 1.772 * 224 / 255
+    np.testing.assert_allclose(cb, 128 + blue, atol=1.5)
 
 
 def test_a_programme_cuts_and_dissolves_between_its_clips() -> None:
