@@ -1,4 +1,4 @@
-"""Quantisers read from HEVC and AV1 headers, against FFmpeg's own parser of them (the bitstream filter trace_headers)."""
+"""Quantisers read from HEVC, AV1 and VP8 headers, against FFmpeg's parser of them (the bitstream filter trace_headers)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _OPTIONS = {
     "tools.mp4": ("libx265", {"x265-params": "crf=38:log-level=none:bframes=8:scaling-list=default:repeat-headers=1"}),
     "av1.mkv": ("libsvtav1", {"crf": "40", "preset": "10", "svtav1-params": "lp=1"}),
     "tiles.mp4": ("libsvtav1", {"crf": "20", "preset": "8", "svtav1-params": "lp=1:tile-columns=1:pred-struct=1"}),
+    "vp8.mkv": ("libvpx", {"crf": "20", "b": "300k"}),
 }
 
 
@@ -64,7 +65,7 @@ def _traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, bytes | N
                     start = 26 + int(sets[-1]) if sets else start
                     text = "".join(line[2] for line in lines)
                     delta = re.search(r"slice_qp_delta .*= (-?\d+)", text)
-                    base = re.findall(r"base_q_idx .*= (\d+)", text)
+                    base = re.findall(r"base_q_?i(?:dx|ndex) .*= (\d+)", text)
                     found.append((content, start + int(delta[1]) if delta else int(base[-1]) if base else -1))
             return stream.codec_context.codec.canonical_name, stream.codec_context.extradata, found
     finally:
@@ -84,7 +85,7 @@ def test_equal_to_ffmpegs_parser(name: str, tmp_path: Path, monkeypatch: pytest.
     assert all(math.isfinite(q) for q, _ in told)
 
 
-@pytest.mark.parametrize("name", ["plain.mkv", "av1.mkv"])
+@pytest.mark.parametrize("name", ["plain.mkv", "av1.mkv", "vp8.mkv"])
 def test_analyzers_get_it_with_the_right_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _made(tmp_path / name)
     _, _, packets = _traced(path, monkeypatch)

@@ -104,7 +104,11 @@ def test_steps_of_codecs_share_a_scale() -> None:
     assert log2_step("av1", torch.tensor([95.0])).tolist() == log2_step("vp9", torch.tensor([95.0])).tolist()
     assert log2_step("vvc", torch.tensor([28.0])).tolist() == [4.0]
     assert log2_step("flv1", torch.tensor([8.0])).item() == log2_step("h263", torch.tensor([8.0])).item() == 3.0
-    assert log2_step("theora", torch.tensor([30.0])).isnan().all()
+    assert log2_step("vp8", torch.tensor([0.0, 54.0, 55.0, 117.0, 127.0])).exp2().tolist() == pytest.approx(
+        [2, 29, 30, 117, 142]
+    )  # halves of ac_qlookup
+    assert log2_step("theora", torch.tensor([32.0])).item() == log2_step("mjpeg", torch.tensor([32.0])).item() == 5.0
+    assert log2_step("vc1", torch.tensor([30.0])).isnan().all()
 
 
 def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
