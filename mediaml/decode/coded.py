@@ -2,8 +2,8 @@
 
 FFmpeg exports the quantiser of every macroblock of H.264, MPEG-2 and MPEG-4 part 2, and the picture's (with its segments')
 of VP9, where the decoder is asked (`export_side_data=venc_params`); measured cost on H.264 at 720p: under 1 % of decoding.
-For HEVC, AV1, VP8, Theora and JPEG the picture's is read from the packet's headers (header_hevc.py, header_av1.py and so on:
-about 20 us a picture).
+For HEVC, VVC, AV1, VP8, Theora and JPEG the picture's is read from the packet's headers (header_hevc.py and its kin: about
+20 us a picture).
 Packets carry their size and that quantiser to their pictures as FFmpeg's opaque pointer (`copy_opaque`).
 """
 
@@ -23,6 +23,7 @@ from mediaml.decode.header_hevc import HevcQuantiser
 from mediaml.decode.header_jpeg import JpegQuantiser
 from mediaml.decode.header_theora import TheoraQuantiser
 from mediaml.decode.header_vp8 import Vp8Quantiser
+from mediaml.decode.header_vvc import VvcQuantiser
 from mediaml.frames import Bitstream
 
 _UNKNOWN = float("nan")
@@ -47,6 +48,7 @@ class QuantiserReader(Protocol):
 
 _READERS: dict[str, Callable[[bytes], QuantiserReader]] = {
     "hevc": HevcQuantiser,
+    "vvc": VvcQuantiser,
     "av1": Av1Quantiser,
     "vp8": Vp8Quantiser,
     "theora": TheoraQuantiser,
