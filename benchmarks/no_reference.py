@@ -194,7 +194,7 @@ def subsets(test: Sequence[Encode]) -> dict[str, list[int]]:
         "VP9": of(lambda e: e.codec == "vp9"),
         "MPEG-1, 2, 4 and H.263": of(lambda e: e.codec in ("mpeg1video", "mpeg2video", "mpeg4", "flv1")),
         "VP8, Theora, MJPEG": of(lambda e: e.codec in ("vp8", "theora", "mjpeg")),
-        "VVC (no quantiser)": of(lambda e: e.codec == "vvc"),
+        "VVC": of(lambda e: e.codec == "vvc"),
         "sizes never seen": of(new_size),
         "AV1 and sizes never seen": of(lambda e: e.codec == "av1" and new_size(e)),
         "real video": of(lambda e: e.whole or e.group.startswith(("opencv_", "fresh_"))),

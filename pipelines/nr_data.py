@@ -94,8 +94,6 @@ def make(source: Source, recipe: Recipe, raw: Path, folder: Path, rng: np.random
         encode.write_bytes(content)
     else:
         nr_encoders.encode(ready, recipe.codec, recipe.crf, recipe.variant, recipe.interval, encode)
-        if nr_encoders.ENCODERS[recipe.codec].codec == "vvc":
-            about["quantisers"] = nr_encoders.vvc_quantisers(encode)
     with av.open(str(encode)) as container:
         if sum(1 for _ in container.decode(video=0)) != len(ready):
             return None

@@ -6,7 +6,6 @@ constant quality or constant quantiser. AV1's encoders are for tests alone.
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,22 +131,6 @@ def encode(
         done = subprocess.run(command, input=raw, capture_output=True, check=False)
     if done.returncode:
         raise InvalidValue(f"{encoder.name} {settings} on {width}x{height}: {done.stderr.decode()[-300:]}")
-
-
-def vvc_quantisers(file: Path) -> list[float]:
-    """QP of each picture of a VVC file in the order shown: what no decoder exports, read by FFmpeg's `trace_headers`."""
-    command = [_ffmpeg(), "-v", "trace", "-i", str(file), "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"]
-    log = subprocess.run(command, capture_output=True, check=True).stderr.decode(errors="replace")
-    found: dict[int, float] = {}
-    shown, base = None, 26.0
-    for line in log.splitlines():
-        if at := re.search(r"Packet: \d+ bytes.*pts (-?\d+)", line):
-            shown = int(at[1])
-        elif at := re.search(r"pps_init_qp_minus26 .*= (-?\d+)$", line):
-            base = 26.0 + int(at[1])
-        elif (at := re.search(r"(?:sh|ph)_qp_delta .*= (-?\d+)$", line)) and shown is not None:
-            found.setdefault(shown, base + int(at[1]))
-    return [found[pts] for pts in sorted(found)]
 
 
 @cache

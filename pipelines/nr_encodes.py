@@ -114,8 +114,6 @@ def _measured(path: Path) -> dict[str, Tensor]:
     facts of all pictures; changed (3, 2): how much those looked at differ from the ones before."""
     about = _about(path)
     (planes, colour_range), previous, facts = _decoded(path)
-    if "quantisers" in about and about["part"] == "train":  # of VVC, which no decoder exports
-        facts[_FACTS.index("qp")] = torch.tensor(about["quantisers"])
     step = log2_step(_CODEC_NAMES[about["codec"]], facts[_FACTS.index("qp"), list(LOOKED_AT)])
     seen = look(planes, colour_range, step)
     probed = torch.cat([seen.quantised, seen.plain], dim=1)
