@@ -159,7 +159,7 @@ def sources(settings: argparse.Namespace) -> Iterator[Source]:
     if "test3" in parts:
         yield from fresh_sources(settings.shared, clips, settings.seed)
     if settings.round == 3:
-        yield from added_sources(clips, settings.seed, parts)
+        yield from added_sources(clips, settings.seed, parts, settings.pictures)
     yield from picture_sources(clips, settings.seed, parts, settings.pictures)
 
 

@@ -81,12 +81,14 @@ def picture_sources(
             yield Source(f"{picture.name}_{turn}", picture.name, kept.get(picture.name, "train"), False, frames)
 
 
-def added_sources(clips: range, seed: int, parts: Sequence[str]) -> Iterator[Source]:
+def added_sources(
+    clips: range, seed: int, parts: Sequence[str], pictures_at_most: int | None = None
+) -> Iterator[Source]:
     """The windows `clips` of pictures that were listed for the third round: more to train on, and test3."""
     for part, split in (("train", "added"), ("test3", "test3")):
         if part not in parts:
             continue
-        for number, picture in enumerate(pictures.fetch(pictures.listed(split=split))):
+        for number, picture in enumerate(pictures.fetch(pictures.listed(split=split)[:pictures_at_most])):
             for turn in clips:
                 drawn = camera_motion.clip([picture.read()], WINDOW, FRAMES, seed + 300_000 + 1000 * number + turn)
                 yield Source(
