@@ -1,10 +1,10 @@
 """mediaml_nr against simple predictors, on sources, codecs and sizes that none of them was fitted to.
 
-    python -m benchmarks.no_reference DATA                  # encodes: python -m pipelines.nr_data DATA, both rounds
-    python -m benchmarks.no_reference DATA --part test      # the older test, looked at twice before
+    python -m benchmarks.no_reference DATA                  # encodes: python -m pipelines.nr_data DATA, all rounds
+    python -m benchmarks.no_reference DATA --part test2     # an older test; "test": the oldest
 
 The truth is libvmaf's VMAF of each encode over its clip, against what went into the encoder, at that one's size. Every
-predictor is fitted to the part "train" and measured on the part "test2" or "test": other sources; among them AV1 (in no
+predictor is fitted to the part "train" and measured on "test3", "test2" or "test": other sources; among them AV1 (in no
 training encode), two sizes that no training encode has, and real video. Correlations come with a 95 % bootstrap
 interval over clips of sources; "within" is the mean over sources of the rank correlation inside a source.
 """
@@ -193,10 +193,11 @@ def subsets(test: Sequence[Encode]) -> dict[str, list[int]]:
         "HEVC": of(lambda e: e.codec == "hevc"),
         "VP9": of(lambda e: e.codec == "vp9"),
         "MPEG-1, 2, 4 and H.263": of(lambda e: e.codec in ("mpeg1video", "mpeg2video", "mpeg4", "flv1")),
-        "VP8, VVC, Theora, MJPEG (no quantiser)": of(lambda e: e.codec in ("vp8", "vvc", "theora", "mjpeg")),
+        "VP8, Theora, MJPEG": of(lambda e: e.codec in ("vp8", "theora", "mjpeg")),
+        "VVC": of(lambda e: e.codec == "vvc"),
         "sizes never seen": of(new_size),
         "AV1 and sizes never seen": of(lambda e: e.codec == "av1" and new_size(e)),
-        "real video": of(lambda e: e.whole or e.group.startswith("opencv_")),
+        "real video": of(lambda e: e.whole or e.group.startswith(("opencv_", "fresh_"))),
         **{
             what if name == "none" else f"spoiled by {what}": of(lambda e, n=name: e.spoil == n)
             for name, what in spoils.items()
@@ -264,7 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of encodes, as nr_data.py makes them")
     parser.add_argument("--weights", type=Path, help="other weights than the committed ones")
-    parser.add_argument("--part", choices=("test2", "test"), default="test2", help="which test")
+    parser.add_argument("--part", choices=("test3", "test2", "test"), default="test3", help="which test")
     parser.add_argument("--quick", action="store_true", help="without BRISQUE and NIQE, which take minutes")
     parser.add_argument("--speed", type=Path, help="only measure the speed on this video, decoding included")
     settings = parser.parse_args()

@@ -63,9 +63,10 @@ class Bitstream:
 
     packet_bytes  (N,) float32, size of the picture's packet
     picture_type  (N,) uint8, FFmpeg's AVPictureType: 0 unknown, 1 I, 2 P, 3 B
-    qp            (N,) float32, quantisation parameter in the codec's unit (H.264, HEVC 0..51, VP9, AV1 0..255): the mean over
-                  the blocks, or (HEVC, AV1) what the picture's header says
-    qp_deviation  (N,) float32, its standard deviation over the blocks; NaN for HEVC and AV1
+    qp            (N,) float32, quantisation parameter in the codec's unit (H.264, HEVC 0..51, VP9, AV1 0..255, VP8 0..127;
+                  Theora, JPEG: the step of luma's low frequencies): the mean over the blocks, or (all but H.264, VP9 and
+                  MPEG's) what the picture's header says
+    qp_deviation  (N,) float32, its standard deviation over the blocks; NaN where the header alone says it
     """
 
     packet_bytes: Tensor

@@ -6,7 +6,6 @@ constant quality or constant quantiser. AV1's encoders are for tests alone.
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +31,17 @@ _VP9 = (
     "-cpu-used 6 -lag-in-frames 0", "-cpu-used 4",
 )  # fmt: skip
 _MPEG = ("-bf 0", "-bf 2", "-bf 2 -mbd rd -trellis 2")
+# more of them, from the third round on
+_X264_LATER = (
+    "-preset slower",
+    "-preset superfast",
+    "-preset medium -x264-params aq-mode=3",
+    "-preset slow -tune ssim",
+)
+_X265_LATER = ("-preset slow", "-preset superfast", "-preset fast -tune ssim", "-preset medium -tune animation")
+_VP9_LATER = (
+    "-cpu-used 3", "-cpu-used 2 -tune ssim", "-cpu-used 5 -auto-alt-ref 6", "-cpu-used 7 -deadline realtime -aq-mode 3",
+)  # fmt: skip
 _BY_QP = "-rc_mode bitrate -b:v 100M -qmin {q} -qmax {q}"  # OpenH264's only way to a constant quantiser
 _QUIET = "log-level=none:pools=none:keyint={gop}"
 
@@ -39,8 +49,8 @@ _QUIET = "log-level=none:pools=none:keyint={gop}"
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """codec: FFmpeg's name of the format. quality: the setting's arguments with {q} in them, and its range. variants: further
-    arguments, one of which is drawn. gop: the argument that sets the key frames' distance. weights: how often it is drawn
-    for training, and for a test."""
+    arguments, one of which is drawn; later: of the third round's training too. gop: the argument that sets the key frames'
+    distance. weights: how often it is drawn for training, and for a test."""
 
     codec: str
     name: str
@@ -51,22 +61,29 @@ class Encoder:
     gop: str = "-g {gop}"
     interval: int | None = None  # of key frames, where it cannot be chosen
     weights: tuple[float, float] = (0.0, 0.0)
+    later: Sequence[str] = ()
 
 
 ENCODERS = {
-    "x264_crf": Encoder("h264", "libx264", "-crf {q}", 14, 44, _X264, weights=(0.13, 0.09)),
-    "x264_qp": Encoder("h264", "libx264", "-qp {q}", 14, 44, _X264, weights=(0.05, 0.03)),
+    "x264_crf": Encoder("h264", "libx264", "-crf {q}", 14, 44, _X264, weights=(0.13, 0.09), later=_X264_LATER),
+    "x264_qp": Encoder("h264", "libx264", "-qp {q}", 14, 44, _X264, weights=(0.05, 0.03), later=_X264_LATER),
     "openh264": Encoder("h264", "libopenh264", _BY_QP, 16, 46, weights=(0.05, 0.03)),
-    "x265_crf": Encoder("hevc", "libx265", f"-crf {{q}} -x265-params {_QUIET}", 16, 45, _X265, "", weights=(0.11, 0.09)),
-    "x265_qp": Encoder("hevc", "libx265", f"-x265-params qp={{q}}:{_QUIET}", 16, 45, _X265, "", weights=(0.03, 0.02)),
+    "x265_crf": Encoder(
+        "hevc", "libx265", f"-crf {{q}} -x265-params {_QUIET}", 16, 45, _X265, "", None, (0.11, 0.09), _X265_LATER
+    ),
+    "x265_qp": Encoder(
+        "hevc", "libx265", f"-x265-params qp={{q}}:{_QUIET}", 16, 45, _X265, "", None, (0.03, 0.02), _X265_LATER
+    ),
     "kvazaar": Encoder(
         "hevc", "libkvazaar", "-kvazaar-params qp={q},threads=0,period=64,preset=", 16, 45,
         ("ultrafast,gop=8", "superfast,gop=lp-g4d3t1", "ultrafast,gop=lp-g4d3t1"), "", 64, (0.08, 0.04),
+        ("veryfast,gop=8", "faster,gop=lp-g4d3t1", "ultrafast,gop=8,vaq=5"),
     ),
-    "libvpx-vp9": Encoder("vp9", "libvpx-vp9", "-crf {q} -b:v 0", 12, 62, _VP9, weights=(0.14, 0.10)),
+    "libvpx-vp9": Encoder("vp9", "libvpx-vp9", "-crf {q} -b:v 0", 12, 62, _VP9, weights=(0.14, 0.10), later=_VP9_LATER),
     "vp8": Encoder(
         "vp8", "libvpx", "-crf {q} -b:v 100M -qmin {q} -qmax {q}", 6, 62,
         ("-cpu-used 4", "-cpu-used 1", "-cpu-used 8 -deadline realtime"), weights=(0.09, 0.04),
+        later=("-cpu-used 2 -auto-alt-ref 1", "-cpu-used 5 -sharpness 4"),
     ),
     "vvenc": Encoder(
         "vvc", "libvvenc", "-qp {q}", 20, 46, ("-preset faster -qpa 0", "-preset faster -qpa 1"), "", 250, (0.09, 0.04)
@@ -86,14 +103,16 @@ ENCODERS = {
 }  # fmt: skip
 
 
-def draw(test: bool, size: tuple[int, int], rng: np.random.Generator) -> tuple[str, float, str]:
-    """The name of an encoder, its quality setting, and which variant, for a picture of `size` (width, height)."""
+def draw(test: bool, size: tuple[int, int], rng: np.random.Generator, *, later: bool = False) -> tuple[str, float, str]:
+    """The name of an encoder, its quality setting, and which variant, for a picture of `size` (width, height); `later`: one
+    of the third round's variants too."""
     fits = [name != "kvazaar" or (size[0] % 8 == 0 and size[1] % 8 == 0) for name in ENCODERS]  # it takes no others
     weights = np.array([e.weights[int(test)] for e in ENCODERS.values()]) * fits
     name = str(rng.choice(list(ENCODERS), p=weights / weights.sum()))
     encoder = ENCODERS[name]
     quality = encoder.best + (encoder.worst - encoder.best) * rng.random()
-    return name, float(np.rint(quality)), str(rng.choice(encoder.variants))
+    variants = (*encoder.variants, *encoder.later) if later else encoder.variants
+    return name, float(np.rint(quality)), str(rng.choice(variants))
 
 
 def encode(
@@ -112,22 +131,6 @@ def encode(
         done = subprocess.run(command, input=raw, capture_output=True, check=False)
     if done.returncode:
         raise InvalidValue(f"{encoder.name} {settings} on {width}x{height}: {done.stderr.decode()[-300:]}")
-
-
-def vvc_quantisers(file: Path) -> list[float]:
-    """QP of each picture of a VVC file in the order shown: what no decoder exports, read by FFmpeg's `trace_headers`."""
-    command = [_ffmpeg(), "-v", "trace", "-i", str(file), "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"]
-    log = subprocess.run(command, capture_output=True, check=True).stderr.decode(errors="replace")
-    found: dict[int, float] = {}
-    shown, base = None, 26.0
-    for line in log.splitlines():
-        if at := re.search(r"Packet: \d+ bytes.*pts (-?\d+)", line):
-            shown = int(at[1])
-        elif at := re.search(r"pps_init_qp_minus26 .*= (-?\d+)$", line):
-            base = 26.0 + int(at[1])
-        elif (at := re.search(r"(?:sh|ph)_qp_delta .*= (-?\d+)$", line)) and shown is not None:
-            found.setdefault(shown, base + int(at[1]))
-    return [found[pts] for pts in sorted(found)]
 
 
 @cache

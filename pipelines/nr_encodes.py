@@ -68,8 +68,8 @@ class Encode:
 
     @property
     def learned(self) -> tuple[int, ...]:
-        """The labels to learn from: 0 at the source's size where it was not spoiled, 1 at the encode's own."""
-        return (0, 1) if self.scale != 1.0 and self.spoil == "none" else (1,)
+        """The labels to learn from: 0 at the source's size where that is another and was measured, 1 at the encode's own."""
+        return (0, 1) if self.scale != 1.0 and not math.isnan(self.vmaf_clip[0]) else (1,)
 
     def stream_bits_per_pixel(self, frames: float = STREAM_FRAMES) -> float:
         """Of a long stream of such pictures with a key frame every `frames`, where the encode has only the first."""
@@ -114,8 +114,6 @@ def _measured(path: Path) -> dict[str, Tensor]:
     facts of all pictures; changed (3, 2): how much those looked at differ from the ones before."""
     about = _about(path)
     (planes, colour_range), previous, facts = _decoded(path)
-    if "quantisers" in about and about["part"] == "train":  # of VVC, which no decoder exports
-        facts[_FACTS.index("qp")] = torch.tensor(about["quantisers"])
     step = log2_step(_CODEC_NAMES[about["codec"]], facts[_FACTS.index("qp"), list(LOOKED_AT)])
     seen = look(planes, colour_range, step)
     probed = torch.cat([seen.quantised, seen.plain], dim=1)

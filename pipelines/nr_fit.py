@@ -13,11 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mediaml.nets.nr_kernel import OWN, Kernel, expected, matern
+from mediaml.nets.nr_kernel import OWN, Kernel, coarse, expected, matern
 
 PENALTY = 0.02  # what is added to the kernel's diagonal
 _ERROR_PENALTY = 3.0  # the errors' own: they are far noisier
 _ERROR_STEP = 3  # and every so manieth point is enough for them
+_VIEW_STEP = 3  # and for views that lack something
 _LEAST = 0.5  # points of error, added before the logarithm
 
 
@@ -45,16 +46,16 @@ Without = Iterator[tuple[Tensor, Tensor]]  # some points, and the numbers (M,) o
 
 
 @torch.no_grad()
-def fit(kernel: Kernel, data: Data, seen: Tensor) -> tuple[Tensor, LeftOut, LeftOut]:
+def fit(kernel: Kernel, data: Data, seen: Tensor, every: int = _VIEW_STEP) -> tuple[Tensor, LeftOut, LeftOut]:
     """Least squares in the kernel's space at the mean of an encode's pictures, as it is stored; seen (V, M): the points that
-    each view learns from. Of the first view: which points those are, and what other sources predict for them, and what other
-    sources of other codecs do."""
-    kernel.points, kernel.codecs = data.pictures.mean(dim=1).half(), data.codecs.to(torch.int16)
+    each view learns from, all but the first from `every` so manieth of them. Of the first view: which points those are, and
+    what other sources predict for them, and what other sources of other codecs do."""
+    kernel.points, kernel.codecs = coarse(data.pictures.mean(dim=1)), data.codecs.to(torch.int16)
     kernel.coefficients = torch.zeros(len(kernel.views), 3, len(data.quality))
     first: tuple[Tensor, LeftOut, LeftOut] | None = None
     for number, use in enumerate(kernel.views):
-        at = seen[number].nonzero()[:, 0]
-        view = View(data.at(at), use)
+        at = seen[number].nonzero()[:: every if number else 1, 0]
+        view = View(data.at(at), kernel.points[at], use)
         for target, solved in enumerate((view.quality, view.error, view.other_error)):
             kernel.coefficients[number, target, at] = solved.numbers.float()
             kernel.middles[number, target] = float(solved.middle)
@@ -66,9 +67,10 @@ def fit(kernel: Kernel, data: Data, seen: Tensor) -> tuple[Tensor, LeftOut, Left
 class View:
     """The three regressions of one view."""
 
-    def __init__(self, data: Data, use: Tensor) -> None:
+    def __init__(self, data: Data, points: Tensor, use: Tensor) -> None:
+        """`points` (M, D): the means of the pictures' inputs, as they are stored."""
         self._data, self._use = data, use
-        self._points = data.pictures.mean(dim=1).half() * use
+        self._points = points * use
         shared = matern(self._points.double(), self._points.double())
         own = shared * self._own(data.codecs)
         wanted = data.quality.double()
@@ -77,7 +79,8 @@ class View:
         for mine, numbers in self.quality.without(data.groups):
             found[mine] = own[mine] @ numbers
         self.error = _Solved(own, _ERROR_PENALTY, self._log_error(found), _ERROR_STEP)
-        for mine, numbers in self.quality.without_codecs(data.groups, data.codecs):
+        self._without_codecs = list(self.quality.without_codecs(data.groups, data.codecs))
+        for mine, numbers in self._without_codecs:
             found[mine] = shared[mine] @ numbers
         self.other_error = _Solved(shared, _ERROR_PENALTY, self._log_error(found), _ERROR_STEP)
 
@@ -92,9 +95,8 @@ class View:
     def other(self) -> LeftOut:
         """By the other sources of other codecs."""
         groups = self._data.groups
-        without = self.quality.without_codecs(groups, self._data.codecs)
         return LeftOut(
-            self._predicted(self.quality, without, own=False).clamp(0, 100),
+            self._predicted(self.quality, self._without_codecs, own=False).clamp(0, 100),
             expected(self._predicted(self.other_error, self.other_error.without(groups), own=False)),
         )
 

@@ -20,6 +20,9 @@ CRF: dict[Codec, tuple[int, int]] = {"x264": (14, 44), "x265": (16, 45), "vp9": 
 TRAIN_SCALES, NEW_SCALES = (1.0, 0.667, 0.5, 0.333), (0.75, 0.4)
 SPOILS = ("none", "noise", "blur", "recompressed", "upscaled")  # of the first round
 _WIDER_SPOILS = (*SPOILS, "grain", "camera")
+_WIDER_SHARES = (0.54, 0.08, 0.07, 0.08, 0.06, 0.09, 0.08)
+_NOISY_SHARES = (0.35, 0.12, 0.06, 0.08, 0.05, 0.17, 0.17)  # of the third round's training
+_MORE_SCALES = (0.85, 0.667, 0.6, 0.5, 0.45, 0.333)
 _AMOUNTS = {
     "none": (0.0, 0.0),
     "noise": (2.0, 14.0),  # standard deviation, code values
@@ -61,13 +64,26 @@ def draw_recipe(part: str, rng: np.random.Generator) -> Recipe:
 
 def draw_wider_recipe(part: str, size: tuple[int, int], rng: np.random.Generator) -> Recipe:
     """Second round, of a source of `size` (width, height): every encoder of nr_encoders, three kinds of noise; AV1 and the
-    sizes never trained on in two of five of a test."""
+    sizes never trained on in two of five of a test. The third round's test is drawn alike."""
     test = part != "train"
     scale = 1.0 if rng.random() < 0.5 else float(rng.choice(TRAIN_SCALES[1:]))
     if test and rng.random() < 0.4:
         scale = float(rng.choice(NEW_SCALES))
-    name, quality, variant = nr_encoders.draw(test, (_even(size[0] * scale), _even(size[1] * scale)), rng)
-    spoil = str(rng.choice(_WIDER_SPOILS, p=[0.54, 0.08, 0.07, 0.08, 0.06, 0.09, 0.08]))
+    return _drawn(scale, size, _WIDER_SHARES, rng, test=test, later=False)
+
+
+def draw_noisy_recipe(size: tuple[int, int], rng: np.random.Generator) -> Recipe:
+    """Third round's training: nearly half of it noisy, two thirds made smaller, and more settings of the encoders."""
+    scale = 1.0 if rng.random() < 0.35 else float(rng.choice(_MORE_SCALES))
+    return _drawn(scale, size, _NOISY_SHARES, rng, test=False, later=True)
+
+
+def _drawn(
+    scale: float, size: tuple[int, int], shares: Sequence[float], rng: np.random.Generator, *, test: bool, later: bool
+) -> Recipe:
+    at = _even(size[0] * scale), _even(size[1] * scale)
+    name, quality, variant = nr_encoders.draw(test, at, rng, later=later)
+    spoil = str(rng.choice(_WIDER_SPOILS, p=shares))
     amount = float(rng.uniform(*_AMOUNTS[spoil]))
     drawn = int(rng.choice([8, 12, 250], p=[0.15, 0.15, 0.7]))
     interval = nr_encoders.ENCODERS[name].interval or drawn

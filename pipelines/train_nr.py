@@ -114,11 +114,11 @@ def _quantile(scores: list[Score]) -> float:
 
 def _makes(settings: argparse.Namespace) -> list[list[str]]:
     """The arguments of nr_data.py for what the committed weights were fitted to: real clips and stills, then pictures, of
-    both rounds."""
+    all rounds."""
     found = []
-    for turn, real, drawn, encodes in ((1, 3, 1, 4), (2, 4, 3, 5)):
+    for turn, real, drawn, encodes in ((1, 8, 3, 4), (2, 4, 3, 5), (3, 0, 1, 4)):
         same = ["--round", str(turn), "--encodes", str(settings.encodes or encodes), "--parts", "train"]
-        if settings.shared:
+        if settings.shared and real:
             clips = str(settings.clips or real)
             found.append([*same, "--clips", clips, "--pictures", "1", "--shared", str(settings.shared)])
         pictures = ["--pictures", str(settings.pictures)] if settings.pictures else []
@@ -133,8 +133,8 @@ def main() -> None:
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
     parser.add_argument("--pictures", type=int, help="with --make: only so many pictures, for a trial (default: all)")
-    parser.add_argument("--clips", type=int, help="with --make: windows a picture, for a trial (default: 1, then 3)")
-    parser.add_argument("--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, then 5)")
+    parser.add_argument("--clips", type=int, help="with --make: windows a picture, for a trial (default: 3, 3 and 1)")
+    parser.add_argument("--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, 5 and 4)")
     settings = parser.parse_args()
     if settings.make:
         for arguments in _makes(settings):

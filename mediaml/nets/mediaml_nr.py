@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mediaml.errors import WeightsCorrupt
 from mediaml.frames import Planes
-from mediaml.nets.nr_kernel import UNKNOWN, Kernel
+from mediaml.nets.nr_kernel import UNKNOWN, Kernel, codes_of
 from mediaml.nets.nr_probes import CONTENT, PLAIN, QUANTISED, probes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, statistics
 
@@ -166,6 +166,7 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
     try:
         state = load_file(path)
         factors = [float(state.pop(f"calibration.{name}")) for name in Calibration._fields]
+        state["kernel.points"] = state["kernel.points"] * state.pop("kernel.steps")
         net = MediamlNr(points=len(state["kernel.points"]))
         net.load_state_dict(state)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
@@ -174,11 +175,13 @@ def load(path: Path, device: torch.device) -> tuple[MediamlNr, Calibration]:
 
 
 def save(path: Path, net: MediamlNr, calibration: Calibration) -> None:
-    """Half precision; the kernel's coefficients and the calibration in full."""
-    full = ("kernel.coefficients", "kernel.middles", "probes_centre", "probes_width")
+    """Half precision; the kernel's points in a byte a number, its coefficients and the calibration in full."""
+    codes, steps = codes_of(net.kernel.points)
+    full = ("kernel.points", "kernel.coefficients", "kernel.middles", "probes_centre", "probes_width")
     state = {
         name: (t.half() if t.dtype == torch.float32 and name not in full else t).contiguous()
         for name, t in net.state_dict().items()
     }
+    state |= {"kernel.points": codes, "kernel.steps": steps}
     factors = {f"calibration.{name}": torch.tensor(value) for name, value in calibration._asdict().items()}
     save_file(state | factors, path)

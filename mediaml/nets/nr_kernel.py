@@ -13,6 +13,7 @@ from torch import Tensor, nn
 LENGTH = 60.0  # how far points are alike
 OWN = 0.1  # s: how much of what is learned is a codec's own
 UNKNOWN = -1  # the codec of an encode whose codec was not trained on
+_MOST_CODE = 127
 _TARGETS = 3  # quality; log of its error for a codec that was trained on, and for one that was not
 
 
@@ -21,8 +22,8 @@ class Kernel(nn.Module):
     error.
 
     u (D,) weighs the inputs, 0 for what is not known about x: there are several such views, each with coefficients of its
-    own. views (V, D), points (M, D) half precision, codecs (M,) whole numbers from 0, coefficients (V, 3, M), 0 for points
-    that a view does not learn from, middles (V, 3).
+    own. views (V, D), points (M, D) as `coarse` leaves them, codecs (M,) whole numbers from 0, coefficients (V, 3, M), 0 for
+    points that a view does not learn from, middles (V, 3).
     """
 
     points: Tensor
@@ -34,7 +35,7 @@ class Kernel(nn.Module):
     def __init__(self, count: int, views: Tensor) -> None:
         super().__init__()
         self.register_buffer("views", views, persistent=False)
-        self.register_buffer("points", torch.zeros(count, views.shape[1], dtype=torch.float16))
+        self.register_buffer("points", torch.zeros(count, views.shape[1]))
         self.register_buffer("codecs", torch.zeros(count, dtype=torch.int16))
         self.register_buffer("coefficients", torch.zeros(len(views), _TARGETS, count))
         self.register_buffer("middles", torch.zeros(len(views), _TARGETS))
@@ -50,6 +51,18 @@ class Kernel(nn.Module):
             kernel = matern((x[rows] * use).double(), (self.points * use).double()).float() * own
             found[rows] = self.middles[number, columns] + kernel @ self.coefficients[number, columns].T
         return found[:, 0], expected(found[:, 1])
+
+
+def coarse(points: Tensor) -> Tensor:
+    """(M, D) with each column on a grid of 255 levels, as files hold it in a byte a number."""
+    codes, step = codes_of(points)
+    return codes * step
+
+
+def codes_of(points: Tensor) -> tuple[Tensor, Tensor]:
+    """(M, D) int8 codes and the step of each column (D,); exact for what `coarse` gave."""
+    step = (points.abs().amax(dim=0) / _MOST_CODE).clamp(min=1e-6)
+    return (points / step).round().to(torch.int8), step
 
 
 def expected(log_error: Tensor) -> Tensor:

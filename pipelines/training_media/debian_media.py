@@ -1,8 +1,9 @@
 """Real media out of Debian packages: fetched with the user's own apt settings, pinned by sha256.
 
 Nothing of a package is installed or run; the files asked for are read out of it into the user's cache. The clips are those of
-OpenCV's own examples (a car park, a box and a cup in a hand, a tree, an animated film); the sounds are Wesnoth's music
-(GPL-2+), Asterisk's prompts (CC BY-SA 3.0) and its music on hold (CC BY-SA 3.0). None is part of this repository.
+OpenCV's own examples (a car park, a box and a cup in a hand, a tree, an animated film) and Ren'Py's (a rocket); the sounds
+are Wesnoth's music (GPL-2+), Asterisk's prompts (CC BY-SA 3.0) and its music on hold (CC BY-SA 3.0). None is part of this
+repository.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ VIDEO = Package(
     "opencv-doc", "4.6.0+dfsg-12", "4b12681df35878207ac7097dc66184b2ae552e4bf4ddd2af04a0f03ed0b8682a",
     ("vtest.avi", "Megamind.avi", "tree.avi", "box.mp4.gz", "cup.mp4.gz"),
 )  # fmt: skip
+LAUNCH = Package(
+    "renpy-demo",
+    "8.0.3+dfsg-1",
+    "b7599368598cd7a96e89772d48d7c89327fcc8d4490e0760eceda0bd792025d5",
+    ("oa4_launch.webm",),
+)
 MUSIC = Package(
     "wesnoth-1.16-music", "1:1.16.9-1", "f9bc3cde92b4ab30db5d7b85f89b4bcc3d788dd92602956d0347250850bf59bb", (".ogg",)
 )

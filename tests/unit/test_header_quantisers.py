@@ -1,4 +1,4 @@
-"""Quantisers read from HEVC and AV1 headers, against FFmpeg's own parser of them (the bitstream filter trace_headers)."""
+"""Quantisers read from HEVC, VVC, AV1 and VP8 headers, against FFmpeg's parser (bitstream filter trace_headers)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _OPTIONS = {
     "tools.mp4": ("libx265", {"x265-params": "crf=38:log-level=none:bframes=8:scaling-list=default:repeat-headers=1"}),
     "av1.mkv": ("libsvtav1", {"crf": "40", "preset": "10", "svtav1-params": "lp=1"}),
     "tiles.mp4": ("libsvtav1", {"crf": "20", "preset": "8", "svtav1-params": "lp=1:tile-columns=1:pred-struct=1"}),
+    "vp8.mkv": ("libvpx", {"crf": "20", "b": "300k"}),
 }
 
 
@@ -63,8 +64,8 @@ def _traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, bytes | N
                     sets = re.findall(r"init_qp_minus26 .*= (-?\d+)", "".join(line[2] for line in told))
                     start = 26 + int(sets[-1]) if sets else start
                     text = "".join(line[2] for line in lines)
-                    delta = re.search(r"slice_qp_delta .*= (-?\d+)", text)
-                    base = re.findall(r"base_q_idx .*= (\d+)", text)
+                    delta = re.search(r"(?:slice|sh)_qp_delta .*= (-?\d+)", text)
+                    base = re.findall(r"base_q_?i(?:dx|ndex) .*= (\d+)", text)
                     found.append((content, start + int(delta[1]) if delta else int(base[-1]) if base else -1))
             return stream.codec_context.codec.canonical_name, stream.codec_context.extradata, found
     finally:
@@ -84,7 +85,17 @@ def test_equal_to_ffmpegs_parser(name: str, tmp_path: Path, monkeypatch: pytest.
     assert all(math.isfinite(q) for q, _ in told)
 
 
-@pytest.mark.parametrize("name", ["plain.mkv", "av1.mkv"])
+def test_vvc_of_a_real_file(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shared_data / "media-edge/androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_vvc.mp4"
+    codec, extradata, packets = _traced(path, monkeypatch)
+    reader = quantiser_reader(codec, extradata)
+    assert codec == "vvc" and reader is not None
+    told = [reader.quantiser(content) for content, _ in packets]
+    assert len(told) == 120 and len(set(told)) > 5
+    assert told == [expected for _, expected in packets]
+
+
+@pytest.mark.parametrize("name", ["plain.mkv", "av1.mkv", "vp8.mkv"])
 def test_analyzers_get_it_with_the_right_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _made(tmp_path / name)
     _, _, packets = _traced(path, monkeypatch)
@@ -102,7 +113,7 @@ def test_analyzers_get_it_with_the_right_picture(name: str, tmp_path: Path, monk
 
 
 def test_headers_that_cannot_be_followed_are_not_known() -> None:
-    for codec in ("hevc", "av1"):
+    for codec in ("hevc", "vvc", "av1"):
         for extradata in (None, b"", b"\x01" * 40, b"\x81\x00\x0c\x00\x0a\x0b"):
             reader = quantiser_reader(codec, extradata)
             assert reader is not None
@@ -156,12 +167,43 @@ def test_hevc_headers_outside_the_standard_are_not_known() -> None:
     assert told(sps, pps, slice_) == 26 and math.isnan(told(pps, slice_)) and math.isnan(told(sps, slice_))
 
 
+def _vvc(
+    qp: int = 0, delta: int = 0, parted: bool = False, subpictures: bool = False, separate: bool = False
+) -> list[bytes]:
+    """An SPS, a PPS and an IDR slice of one small picture, as Annex B units; `separate`: the picture's header is its own."""
+    signed = [2 * n - 1 if n > 0 else -2 * n for n in (qp, delta)]
+    size = ((0, 4), (0, 4), (0, 3), (1, 2), (1, 2), (0, 3), 64, 64, (0, 1), (subpictures, 1))
+    depth = (0, (0, 2), (4, 4), (0, 1), (0, 4), 0, (0, 1), 0, 0, (0, 1), 0, 0)
+    tools = ((0, 4), (1, 2), 0, 0, 0, 0, (0, 7), (1, 1), 0, (0, 7), 5, (0, 4), 0, (0, 13))
+    pps = ((0, 6), (0, 4), (0, 1), 64, 64, (0, 3), (not parted, 1), (0, 2), 0, 0, (0, 4), signed[0], (0, 4))
+    picture = ((1, 1), (0, 3), 0, (0, 8))
+    head = ((0, 1),) if separate else ((1, 1), *picture)
+    units = [(15, (*size, *depth, *tools)), (16, pps), *([(19, picture)] if separate else [])]
+    units.append((7, (*head, (0, 1), signed[1], (0, 8))))
+    return [b"\0\0\1" + bytes([0, kind << 3 | 1]) + _written(*fields) for kind, fields in units]
+
+
+def test_vvc_headers_by_hand() -> None:
+    def told(*units: bytes) -> float:
+        reader = quantiser_reader("vvc", b"")
+        assert reader is not None
+        return reader.quantiser(b"".join(units))
+
+    assert [told(*_vvc(qp=a, delta=b)) for a, b in ((0, 0), (5, 6), (-26, -12), (0, 37))] == [26, 37, -12, 63]
+    assert told(*_vvc(qp=3, separate=True)) == 29
+    for bad in (_vvc(delta=38), _vvc(qp=2**31), _vvc(parted=True), _vvc(subpictures=True), _vvc()[1:], _vvc()[::2]):
+        assert math.isnan(told(*bad))
+    assert math.isnan(told(*_vvc(separate=True)[:2], _vvc(separate=True)[3]))  # no picture header
+
+
 def test_long_parameter_sets_take_no_time() -> None:
     """A number of millions of zeros once took a step for each, over the whole unit each time."""
-    reader = quantiser_reader("hevc", b"")
-    assert reader is not None
-    for kind in (33, 34):
-        assert math.isnan(reader.quantiser(b"\0\0\1" + bytes([kind << 1, 1]) + b"\xff" * 13 + b"\1" * 4_000_000))
+    heads = {"hevc": ([66, 1], [68, 1]), "vvc": ([0, 121], [0, 129])}
+    for codec, each in heads.items():
+        reader = quantiser_reader(codec, b"")
+        assert reader is not None
+        for head in each:
+            assert math.isnan(reader.quantiser(b"\0\0\1" + bytes(head) + b"\xff" * 13 + b"\1" * 4_000_000))
 
 
 def test_bits() -> None:

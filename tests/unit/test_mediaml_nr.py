@@ -25,7 +25,7 @@ from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge
 from mediaml.nets.mediaml_nr import FACTS, MediamlNr, Seen, interval
 from mediaml.nets.nr_facts import facts_vector
-from mediaml.nets.nr_kernel import UNKNOWN, Kernel
+from mediaml.nets.nr_kernel import UNKNOWN, Kernel, coarse, codes_of
 from mediaml.nets.nr_motion import changes
 from mediaml.nets.nr_probes import OCTAVES, PLAIN, QUANTISED, probes
 from mediaml.nets.nr_statistics import STATISTICS, fragments, grid_corners, statistics
@@ -104,7 +104,11 @@ def test_steps_of_codecs_share_a_scale() -> None:
     assert log2_step("av1", torch.tensor([95.0])).tolist() == log2_step("vp9", torch.tensor([95.0])).tolist()
     assert log2_step("vvc", torch.tensor([28.0])).tolist() == [4.0]
     assert log2_step("flv1", torch.tensor([8.0])).item() == log2_step("h263", torch.tensor([8.0])).item() == 3.0
-    assert log2_step("theora", torch.tensor([30.0])).isnan().all()
+    assert log2_step("vp8", torch.tensor([0.0, 54.0, 55.0, 117.0, 127.0])).exp2().tolist() == pytest.approx(
+        [2, 29, 30, 117, 142]
+    )  # halves of ac_qlookup
+    assert log2_step("theora", torch.tensor([32.0])).item() == log2_step("mjpeg", torch.tensor([32.0])).item() == 5.0
+    assert log2_step("vc1", torch.tensor([30.0])).isnan().all()
 
 
 def test_unknown_facts_are_nan_and_the_rest_is_there() -> None:
@@ -193,7 +197,8 @@ def test_network_works_without_facts_and_keeps_to_its_range() -> None:
 def learned(seed: int = 0) -> Data:
     """Ten sources of four encodes each, by two codecs whose qualities differ by a constant."""
     rng = torch.Generator().manual_seed(seed)
-    pictures = 60 * torch.randn(40, 1, 3, generator=rng) + torch.zeros(1, 2, 1)
+    pictures = (60 * torch.randn(40, 1, 3, generator=rng) + torch.zeros(1, 2, 1)).round().clamp(-127, 127)
+    pictures[20:22] = 127.0  # of either codec: whatever is left out, the kernel's steps are 1
     groups, codecs = torch.arange(40) // 4, torch.arange(40) % 2
     x = pictures[:, 0]
     return Data(pictures, 50 + 10 * (x[:, 0] / 60).sin() + x[:, 1] / 20 + 12 * codecs, groups, codecs)
@@ -233,7 +238,7 @@ def test_kernel_leaves_out_what_a_view_does_not_know() -> None:
     kernel = Kernel(0, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
     learns = torch.ones(2, 40, dtype=torch.bool)
     learns[0, 30:] = False  # encodes that the first view cannot learn from
-    fit(kernel, data, learns)
+    fit(kernel, data, learns, every=1)
     assert not kernel.coefficients[0, :, 30:].any() and kernel.coefficients[1, 0, 30:].all()
     moved = data.pictures[:, 0].clone()
     moved[:, 1] += 100
@@ -241,6 +246,15 @@ def test_kernel_leaves_out_what_a_view_does_not_know() -> None:
         [kernel(t, torch.full((40,), view), 0)[0] for t in (data.pictures[:, 0], moved)] for view in (0, 1)
     )
     assert torch.allclose(*partly) and not torch.allclose(*whole)
+
+
+def test_points_go_into_a_byte_a_number() -> None:
+    points = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 10.0, 100.0, 0.0])
+    kept = coarse(points)
+    codes, step = codes_of(kept)
+    assert codes.dtype == torch.int8 and torch.equal(codes * step, coarse(kept))
+    assert ((kept - points).abs() <= 0.5001 * step).all() and codes[:, :3].abs().amax(dim=0).tolist() == [127] * 3
+    assert torch.allclose(codes * step, kept, rtol=1e-6)
 
 
 def test_kernel_ridge_learns_a_curve_and_survives_a_file(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class MediamlNrQuality(FrameAnalyzer):
 
     spec = Spec(
         name="mediaml_nr",
-        version=4,
+        version=5,
         summary="predicted VMAF without a reference, with its 95 % interval",
         outputs=(
             _column("nr_quality", "predicted VMAF at the file's own size"),
