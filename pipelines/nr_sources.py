@@ -85,7 +85,8 @@ def added_sources(
     clips: range, seed: int, parts: Sequence[str], pictures_at_most: int | None = None
 ) -> Iterator[Source]:
     """The windows `clips` of pictures that were listed for the third round: more to train on, and test3."""
-    for part, split in (("train", "added"), ("test3", "test3")):
+    splits: tuple[tuple[str, pictures.Split], ...] = (("train", "added"), ("test3", "test3"))
+    for part, split in splits:
         if part not in parts:
             continue
         for number, picture in enumerate(pictures.fetch(pictures.listed(split=split)[:pictures_at_most])):

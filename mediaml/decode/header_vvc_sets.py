@@ -14,7 +14,7 @@ _MOST_LISTS, _MOST_ENTRIES, _MOST_POINTS = 64, 29, 64
 class Entries(NamedTuple):
     """A reference picture list: how many entries, how many of them are long-term, and whether slices tell those's order."""
 
-    count: int
+    entries: int
     long_term: int
     in_header: bool
 
