@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,22 +12,23 @@ from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
 
 _LINES = 360  # larger pictures are halved until their shorter side has at most so many
-_PLATEAU = 4  # px of one level on either side of a border
-_BETWEEN = 2  # px at most that rise from one plateau to the next
+_MEDIAN = 3  # px: a coder's ripple of one level on a plateau goes, borders stay
+_PLATEAU = 6  # px of one level on either side of a border
+_BETWEEN = 3  # px at most that rise from one plateau to the next
 _COARSE, _EDGE = 3, 12  # levels: smaller steps belong to any 8-bit gradient, larger ones are edges of the picture
-_SHARE = 0.002  # of the picture: coarse borders, two pixels wide
-_RATIO = 0.33  # coarse borders to fine ones: a sound gradient steps by one level, seldom by two
+_SHARE = 0.003  # of the picture: coarse borders, two pixels wide
+_RATIO = 0.4  # coarse borders to fine ones: a sound gradient steps by one level, seldom by two
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 1.4  # three samples
 
 
 class Banding(Detector):
-    """Borders between plateaus of luma, on pictures of at most 360 lines, twice a second.
+    """Borders between plateaus of luma, on pictures of at most 360 lines after a median over 3x3 px, twice a second.
 
-    A border lies where four pixels of one level meet four of another, along a row or a column, with at most two rising
+    A border lies where six pixels of one level meet six of another, along a row or a column, with at most three rising
     pixels between. Gradients of a sound 8-bit picture step by one level, now and then by two; in banded ones levels are
-    missing. A picture is banded where borders of three to twelve levels lie on 0.2 % of it and are at least a third as
-    many as those of one or two levels. CAMBI, which is in `cambi`, counts steps of up to one 8-bit level at its defaults:
+    missing. A picture is banded where borders of three to twelve levels lie on 0.3 % of it and are at least two fifths
+    as many as those of one or two levels. CAMBI, which is in `cambi`, counts steps of up to one 8-bit level at its defaults:
     it says how visible the quantisation of any gradient is, and falls where the bands get coarser.
     severity  0.3 where the steps are three levels to 1 at eight, in the mean
     """
@@ -49,7 +51,7 @@ class Banding(Detector):
                 "band_ratio",
                 "float32",
                 "1",
-                "such borders to those of 1 or 2 levels; above 0.33 levels are missing; null for tiny pictures",
+                "such borders to those of 1 or 2 levels; above 0.4 levels are missing; null for tiny pictures",
                 minimum=0,
                 nullable=True,
             ),
@@ -79,7 +81,7 @@ class Banding(Detector):
             message = (
                 f"bands: plateaus {step:.1f} levels apart, their borders on {100 * share[worst]:.1f} % of the picture"
             )
-            severity, sure = 0.3 + 0.7 * ramp(step, _COARSE, 8.0), 0.5 + 0.5 * ramp(missing, _RATIO, 1.0)
+            severity, sure = 0.3 + 0.7 * ramp(step, _COARSE, 8.0), 0.5 + 0.5 * ramp(missing, _RATIO, 1.2)
             found.append(
                 Finding("banding", track.start[first], track.end[stop - 1], severity, sure, track.start[worst], message)
             )
@@ -90,6 +92,7 @@ def contours(luma: Bytes) -> tuple[float, float, float]:
     """Shares of (H, W) luma at coarse and at fine borders, two pixels wide, and the mean step of the coarse in levels."""
     while min(luma.shape) > _LINES:
         luma = np.ascontiguousarray(luma[::2, ::2])
+    luma = np.asarray(cv2.medianBlur(luma, _MEDIAN), np.uint8)
     steps = np.concatenate([_steps(luma), _steps(turned(luma))])
     coarse = steps[steps >= _COARSE]
     fine = len(steps) - len(coarse)
