@@ -1,6 +1,7 @@
 """Alignment under injected faults: frames matched, score against the oracle; and its share of the time (--cost).
 
     python -m benchmarks.alignment CLIP [CLIP ...] [--frames 120] [--skip 0] [--crf 24 34] [--faults NAME ...] [--csv FILE]
+                                   [--keep FOLDER]
     python -m benchmarks.alignment --cost CLIP
 
 For every fault an encode of the clip is made and scored as `mediaml score` does it.
@@ -76,20 +77,23 @@ def main() -> None:
     parser.add_argument("--crf", type=int, nargs="+", default=[24, 34])
     parser.add_argument("--faults", nargs="+", default=[])
     parser.add_argument("--csv", type=Path, help="append a row an encode")
+    parser.add_argument("--keep", type=Path, help="keep the encodes here, and take those that are kept")
     parser.add_argument("--all-scores", action="store_true", help="also those that are the oracle's by construction")
     parser.add_argument("--cost", action="store_true", help="CPU seconds of alignment and of all, whole frames")
     given = parser.parse_args()
     found: list[Found] = []
     for clip in given.clips:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if given.keep is None else given.keep / clip.stem
+            folder.mkdir(parents=True, exist_ok=True)
             if given.cost:
-                cost(clip, Path(folder), given)
+                cost(clip, Path(temporary), given)
                 continue
             shown = pictures(clip, given.skip, given.frames)
             for crf in given.crf:
                 for fault in faults(len(shown)):
                     if not given.faults or fault.name in given.faults:
-                        found.append(measure(clip.stem, shown, fault, crf, Path(folder), given))
+                        found.append(measure(clip.stem, shown, fault, crf, folder, given))
                         _print(found[-1])
                         _append(found[-1], given.csv)
     if not given.cost:
@@ -107,14 +111,16 @@ def pictures(clip: Path, skip: int, count: int) -> list[Picture]:
 def encode(
     shown: Sequence[Picture], fault: Fault, crf: int, folder: Path, *, reference_crf: int = 0
 ) -> tuple[Path, Path]:
-    """(distorted, reference): an encode with the fault, and the source, without loss unless told."""
-    distorted = [shown[i] for i in fault.order]
-    if fault.change is not None:
-        distorted = [fault.change(p) for p in distorted]
+    """(distorted, reference): an encode with the fault, and the source, without loss unless told; those that are there
+    already are taken (x264 with threads does not repeat itself exactly)."""
     reference = folder / f"reference_{fault.head}_{fault.tail}.mp4"
     if not reference.exists():
         write(reference, shown[fault.head : len(shown) - fault.tail], crf=reference_crf)
-    return write(folder / "distorted.mp4", distorted, crf=crf, fps=fault.fps, pts=fault.pts), reference
+    distorted = folder / f"{fault.name.replace(' ', '_').replace(':', '_')}_{crf}.mp4"
+    if not distorted.exists():
+        pictures = [shown[i] if fault.change is None else fault.change(shown[i]) for i in fault.order]
+        write(distorted, pictures, crf=crf, fps=fault.fps, pts=fault.pts)
+    return distorted, reference
 
 
 def measure(
