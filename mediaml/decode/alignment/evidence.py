@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.path import CAP, PIXELS, Path, Track, local_motion
 from mediaml.decode.alignment.stillness import stillness
 
-THETA, STILL = 0.25, 0.056
+THETA, STILL = 0.25, 0.065
 FORWARD = 1.0
 FLOOR = 0.2  # squared codes: the reference's motion below is rounding
 LAGS, OVER = 1.0, 4.0  # the steps that a coder may be late by, where its error is more than `OVER` of them
