@@ -13,7 +13,9 @@ nothing can be said). And a picture that stands where the reference moves (align
 
 One unit is what neighbouring reference frames differ by hereabouts, or the coding error where that is less, plus a share of
 the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
-no evidence of time.
+no evidence of time. That share is great for innovations, and small for plain errors, which add up over a scene: nine frames
+away is plain to see where one is not. But where the error outweighs the motion by far, a coder is late by about a frame
+throughout: plain errors count only beyond what `LAGS` steps make.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.path import CAP, PIXELS, Path, Track, local_motion
 from mediaml.decode.alignment.stillness import stillness
 
-THETA, STILL = 0.25, 0.065
+THETA, STILL = 0.25, 0.065  # shares of the error that drown motion, in innovations and in plain errors
 FORWARD = 1.0
 FLOOR = 0.2  # squared codes: the reference's motion below is rounding
 LAGS, OVER = 1.0, 4.0  # the steps that a coder may be late by, where its error is more than `OVER` of them

@@ -10,7 +10,9 @@ that the two rates can show, or a picture held while time goes on, and a path's 
     HOLD    a frame is shown again; HELD for each time. Then the next one follows, or the one that it is time for; a third
             place costs OTHER more
 
-so a freeze is one event however long, and a static scene, where nothing tells of time, has none.
+so a freeze is one event however long, and a static scene, where nothing tells of time, has none. Before any picture is
+looked at, two files begin and end with the same frames: beginning elsewhere costs `START`, ending before the reference does
+`END` (frames beyond its end have a cost of their own).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
 OUTSIDE = 0.09  # a frame, where the reference has none at that time; below HELD, or a long tail would be a freeze
 START = 1.25  # where the two do not begin with the same frame: an offset is an event too
-END = 2.0  # the same where they do not end with the same frame
+END = 2.0  # where the reference goes on: the same
 FROM_EQUAL = 1e-4  # a reference frame more of it
 _REACH = 24  # frames of lag to each side of the first path's, where rates are equal
 _LEAST_REACH = 8  # where they are not; `_NARROW` where the phase must be found finely
@@ -205,7 +207,7 @@ class _Search:
         """step: reference frames that a distorted one takes; slack: by how much the lanes' places are too great."""
         places = self.lanes.low[-1] + self.lanes.part[-1] + self._numbers / self.lanes.phases - slack
         running, held = (
-            costs + END * (np.abs(self._last + 1 - step - shown) > max(1.0, step) - 0.02)
+            costs + END * (self._last + 1 - step - shown > max(1.0, step) - 0.02)
             for costs, shown in ((self._running, places), (self._held, self.lanes.low[-1] + self._places))
         )
         holds = bool(held.min() < running.min())

@@ -15,7 +15,6 @@ from mediaml.decode.alignment.path import Floats, Path, Track
 
 _OF = 1000  # frames
 _FLOOR = 0.1  # squared codes
-MOVES = 1.0
 
 
 def weighted(distorted: Track, reference: Track, first: Path) -> tuple[Track, Track]:
@@ -28,7 +27,7 @@ def weighted(distorted: Track, reference: Track, first: Path) -> tuple[Track, Tr
     error = distorted.vectors(rows) - reference.vectors(shown)
     motion = reference.vectors(np.minimum(shown + 1, len(reference) - 1)) - reference.vectors(shown)
     (means, detail), (_, moves) = (np.split(x**2, 2, axis=1) for x in (error, motion))
-    texture = min(1.0, (max(_usual(means), MOVES * _usual(moves)) / _usual(detail)) ** 0.5)
+    texture = min(1.0, (max(_usual(means), _usual(moves)) / _usual(detail)) ** 0.5)
     return replace(distorted, texture=texture), replace(reference, texture=texture)
 
 
