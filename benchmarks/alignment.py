@@ -1,6 +1,8 @@
 """Alignment under injected faults: frames matched, score against the oracle; and its share of the time (--cost).
 
     python -m benchmarks.alignment CLIP [CLIP ...] [--frames 120] [--skip 0] [--crf 24 34] [--faults NAME ...] [--csv FILE]
+                                   [--keep FOLDER]
+    python -m benchmarks.alignment --read FILE [FILE ...]
     python -m benchmarks.alignment --cost CLIP
 
 For every fault an encode of the clip is made and scored as `mediaml score` does it.
@@ -9,6 +11,8 @@ For every fault an encode of the clip is made and scored as `mediaml score` does
     same       those given it, or a reference frame whose luma differs from its by a mean squared error of at most 0.5 (over
                51 dB: less than any lossy encode differs from its source). Repeated and still source frames can be told apart
                by no method.
+    pictures   the same, or those given a frame that the encode's frame is no farther from, at full size, than from the true
+               one: the encoder shows another frame than it was given, and its picture does not tell better
     none       frames without a counterpart that are left out, of all such frames
     score      VMAF (or another metric), pooled; oracle: of the same encode on the true pairs and the true crop, by the same
                code. Where pairs and crop are the true ones both are one number, which is not computed without --all-scores
@@ -29,11 +33,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.alignment_faults import Fault, Picture, faults, planes
+from benchmarks.alignment_likeness import as_pictures, like
 from mediaml.decode.alignment.align import align_signals
 from mediaml.decode.alignment.signal import Signal, read_signals
 from mediaml.decode.frame_reader import VideoFile, read_frames
@@ -50,14 +54,13 @@ from mediaml.engine.settings import DEFAULT_MAX_PIXELS
 from mediaml.errors import MediaError
 from tests.real_clips import frames_of, write
 
-SAME_MSE = 0.5
 _WIDEST = 320
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One encode. exact, same, none: shares; nan where the encode has no such frames."""
+    """One encode. exact, same, pictures, none: shares; nan where the encode has no such frames."""
 
     clip: str
     crf: int
@@ -65,6 +68,7 @@ class Found:
     frames: int
     exact: float
     same: float
+    pictures: float
     none: float
     score: float
     oracle: float
@@ -72,27 +76,31 @@ class Found:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--skip", type=int, default=0, help="frames left out at the start of each clip")
     parser.add_argument("--metric", default="vmaf")
     parser.add_argument("--crf", type=int, nargs="+", default=[24, 34])
     parser.add_argument("--faults", nargs="+", default=[])
     parser.add_argument("--csv", type=Path, help="append a row an encode")
+    parser.add_argument("--keep", type=Path, help="keep the encodes here, and take those that are kept")
+    parser.add_argument("--read", type=Path, nargs="+", default=[], help="summarise such files, and do nothing else")
     parser.add_argument("--all-scores", action="store_true", help="also those that are the oracle's by construction")
     parser.add_argument("--cost", action="store_true", help="CPU seconds of alignment and of all, whole frames")
     given = parser.parse_args()
-    found: list[Found] = []
+    found = [row for path in given.read for row in _rows(path)]
     for clip in given.clips:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if given.keep is None else given.keep / clip.stem
+            folder.mkdir(parents=True, exist_ok=True)
             if given.cost:
-                cost(clip, Path(folder), given)
+                cost(clip, Path(temporary), given)
                 continue
             shown = pictures(clip, given.skip, given.frames)
             for crf in given.crf:
                 for fault in faults(len(shown)):
                     if not given.faults or fault.name in given.faults:
-                        found.append(measure(clip.stem, shown, fault, crf, Path(folder), given))
+                        found.append(measure(clip.stem, shown, fault, crf, folder, given))
                         _print(found[-1])
                         _append(found[-1], given.csv)
     if not given.cost:
@@ -110,14 +118,16 @@ def pictures(clip: Path, skip: int, count: int) -> list[Picture]:
 def encode(
     shown: Sequence[Picture], fault: Fault, crf: int, folder: Path, *, reference_crf: int = 0
 ) -> tuple[Path, Path]:
-    """(distorted, reference): an encode with the fault, and the source, without loss unless told."""
-    distorted = [shown[i] for i in fault.order]
-    if fault.change is not None:
-        distorted = [fault.change(p) for p in distorted]
+    """(distorted, reference): an encode with the fault, and the source, without loss unless told; those that are there
+    already are taken (x264 with threads does not repeat itself exactly)."""
     reference = folder / f"reference_{fault.head}_{fault.tail}.mp4"
     if not reference.exists():
         write(reference, shown[fault.head : len(shown) - fault.tail], crf=reference_crf)
-    return write(folder / "distorted.mp4", distorted, crf=crf, fps=fault.fps, pts=fault.pts), reference
+    distorted = folder / f"{fault.name.replace(' ', '_').replace(':', '_')}_{crf}.mp4"
+    if not distorted.exists():
+        pictures = [shown[i] if fault.change is None else fault.change(shown[i]) for i in fault.order]
+        write(distorted, pictures, crf=crf, fps=fault.fps, pts=fault.pts)
+    return distorted, reference
 
 
 def measure(
@@ -129,15 +139,17 @@ def measure(
         plan = plan_pair(files[0], files[1], max_pixels=DEFAULT_MAX_PIXELS)
     except MediaError as error:
         print(f"{clip} {crf} {fault.name}: {error}", flush=True)
-        return Found(clip, crf, fault.name, len(truth), 0.0, 0.0, 0.0, 0.0, 100.0)
+        return Found(clip, crf, fault.name, len(truth), 0.0, 0.0, 0.0, 0.0, 0.0, 100.0)
     assert plan.alignment is not None
     index = plan.alignment.reference_index
     there = truth >= 0
-    same = like(shown, np.where(index < 0, -1, index + fault.head), np.where(there, truth + fault.head, -1))
+    given_frames, true_frames = np.where(index < 0, -1, index + fault.head), np.where(there, truth + fault.head, -1)
+    same = like(shown, given_frames, true_frames)
+    told = same | as_pictures(Path(files[0].path), shown, fault, given_frames, true_frames)
     crops = fault.crops(shown[0].shape[1], shown[0].shape[0] * 2 // 3) if fault.crops else (None, None)
-    right = np.array_equal(index, truth) and plan.crops == crops
-    reached = oracle = np.nan if right and not given.all_scores else score_of(plan, given.metric)
-    if not right:
+    all_right = np.array_equal(index, truth) and plan.crops == crops
+    reached = oracle = np.nan if all_right and not given.all_scores else score_of(plan, given.metric)
+    if not all_right:
         height, width = planes(shown[0])[0].shape
         size = (crops[1].width, crops[1].height) if crops[1] else (width, height)
         true_plan = replace(
@@ -146,8 +158,8 @@ def measure(
         )  # fmt: skip
         oracle = score_of(true_plan, given.metric)
     left_out = float((index[~there] < 0).mean()) if not there.all() else np.nan
-    exact = float((index == truth)[there].mean())
-    return Found(clip, crf, fault.name, int(there.sum()), exact, float(same[there].mean()), left_out, reached, oracle)
+    shares = [float(right[there].mean()) for right in (index == truth, same, told)]
+    return Found(clip, crf, fault.name, int(there.sum()), *shares, left_out, reached, oracle)
 
 
 def score_of(plan: PairPlan, metric: str) -> float:
@@ -156,20 +168,12 @@ def score_of(plan: PairPlan, metric: str) -> float:
     return result[metric].mean
 
 
-def like(shown: Sequence[Picture], found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether source frame found[i] is truth[i], or is so like it that nothing could tell them apart; -1 is like none."""
-    same = found == truth
-    for i in np.flatnonzero(~same & (found >= 0) & (truth >= 0)).tolist():
-        a, b = (planes(shown[j])[0].astype(np.float32) for j in (found[i], truth[i]))
-        same[i] = float(((a - b) ** 2).mean()) <= SAME_MSE
-    return same
-
-
 def _print(f: Found) -> None:
     left_out = "" if np.isnan(f.none) else f"{100 * f.none:7.1f}"
     scores = f"{f.score:9.3f}{f.oracle:9.3f}{f.score - f.oracle:8.3f}" if f.score == f.score else f"{'the same':>26}"
     print(
-        f"{f.clip[:22]:24}{f.crf:3} {f.fault:18}{100 * f.exact:8.2f}{100 * f.same:8.2f}{left_out:>8}{scores}",
+        f"{f.clip[:22]:24}{f.crf:3} {f.fault:18}{100 * f.exact:8.2f}{100 * f.same:8.2f}{100 * f.pictures:8.2f}"
+        f"{left_out:>8}{scores}",
         flush=True,
     )
 
@@ -185,26 +189,43 @@ def _append(found: Found, path: Path | None) -> None:
         rows.writerow(asdict(found))
 
 
+def _rows(path: Path) -> list[Found]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        Found(r["clip"], int(r["crf"]), r["fault"], int(r["frames"]), *(float(r[k]) for k in list(r)[4:])) for r in rows
+    ]
+
+
 def summarise(found: Sequence[Found]) -> None:
-    """A row a fault, over clips and CRFs; shares are of all frames together."""
-    head = (
-        f"{'encodes':>8}{'exact %':>9}{'same %':>9}{'>= 99.5 %':>11}{'left out %':>12}{'most off':>10}{'mean off':>10}"
+    """A row a fault and CRF, over clips; shares are of all frames together, those of refused encodes too."""
+    head = "".join(
+        f"{title:>{width}}"
+        for title, width in (
+            ("encodes", 8), ("exact %", 9), ("same %", 9), ("pictures %", 12), ("same >= 99.5", 14),
+            ("pictures >= 99.5", 18), ("left out %", 12), ("within 1", 10), ("most off", 10), ("mean off", 10),
+        )
+    )  # fmt: skip
+    for crf in sorted({f.crf for f in found}):
+        print(f"\nCRF {crf:<14}{head}")
+        at = [f for f in found if f.crf == crf]
+        for name in [*dict.fromkeys(f.fault for f in at), "all"]:
+            _print_pooled(name, [f for f in at if name in (f.fault, "all")])
+
+
+def _print_pooled(name: str, rows: Sequence[Found]) -> None:
+    frames = [f.frames for f in rows]
+    shares = [
+        100 * float(np.average([getattr(f, k) for f in rows], weights=frames)) for k in ("exact", "same", "pictures")
+    ]
+    full = [sum(getattr(f, k) >= 0.995 for f in rows) for k in ("same", "pictures")]
+    none = [f.none for f in rows if not np.isnan(f.none)]
+    left_out = f"{100 * float(np.mean(none)):.1f}" if none else ""
+    off = [abs(f.score - f.oracle) if f.score == f.score else 0.0 for f in rows]
+    print(
+        f"{name:18}{len(rows):8}{shares[0]:9.2f}{shares[1]:9.2f}{shares[2]:12.2f}{full[0]:14}{full[1]:18}{left_out:>12}"
+        f"{sum(o <= 1 for o in off):10}{np.max(off):10.3f}{np.mean(off):10.3f}"
     )
-    print(f"\n{'fault':18}{head}")
-    for name in [*dict.fromkeys(f.fault for f in found), "all"]:
-        rows = [f for f in found if name in (f.fault, "all")]
-        frames = [f.frames for f in rows]
-        exact, same = (
-            100 * float(np.average([getattr(f, k) for f in rows], weights=frames)) for k in ("exact", "same")
-        )
-        full = sum(f.same >= 0.995 for f in rows)
-        none = [f.none for f in rows if not np.isnan(f.none)]
-        left_out = f"{100 * float(np.mean(none)):.1f}" if none else ""
-        off = [abs(f.score - f.oracle) if f.score == f.score else 0.0 for f in rows]
-        print(
-            f"{name:18}{len(rows):8}{exact:9.2f}{same:9.2f}{full:>6} of {len(rows):<3}{left_out:>10}"
-            f"{np.max(off):10.3f}{np.mean(off):10.3f}"
-        )
 
 
 def cost(clip: Path, folder: Path, given: argparse.Namespace) -> None:

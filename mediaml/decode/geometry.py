@@ -1,7 +1,7 @@
 """Where the distorted picture lies in the reference's: whole, a part of it, within bars; or shifted, turned: refused.
 
-SIFT key points (Lowe 2004) of a few aligned, detailed pairs give an affine map from the distorted picture to the reference's,
-both brought to one working size; RANSAC leaves out what moved. A crop on either side is undone to the nearest even sample. A
+A few aligned, detailed pairs, all brought to one working size, give an affine map from the distorted picture to the
+reference's (decode/picture_map.py). A crop on either side is undone to the even samples where the pictures differ least. A
 map that is neither the whole, a part nor a frame of the other raises: a shift of a pixel halves VMAF, silently.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,21 +21,23 @@ from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.kept import KeptFrames, frames_of
 from mediaml.decode.lanes import Pictures
 from mediaml.decode.pair.pictures import Crop
+from mediaml.decode.picture_map import picture_map, plainly_whole
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import GeometryDiffers
 from mediaml.spec import View
 
 _WORKING_WIDTH = 640
 _LOOKED_AT = (150, 1500)  # matched frames among which detailed ones are sought, the second where the first tell nothing
-_FAINT = 0.005  # contrast of key points, of full scale: blurred and dark pictures have no others
-_PAIRS = 3
-_INLIERS = 25
+_PAIRS = 5
 _TOLERANCE_PIXELS = 0.75  # at the working size
-_STILL_PIXELS = 0.5  # the same; a few key points in one place tell no more than that they stay
 _TURN_DEGREES = 0.4
 _SHEAR = 0.01
 _BETTER = 0.97  # of the squared difference of the whole pictures
+_MOST_MOVES = 4
 _SMALLEST = 32
+
+Crops = tuple[Crop | None, Crop | None]
+Pairs = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 class Span(NamedTuple):
@@ -50,7 +52,7 @@ class Geometry:
     """crops: parts of the distorted and of the reference picture that show the same; None for the whole. checked: whether
     the pictures told."""
 
-    crops: tuple[Crop | None, Crop | None] = (None, None)
+    crops: Crops = (None, None)
     notes: tuple[str, ...] = ()
     checked: bool = True
 
@@ -67,7 +69,7 @@ def find_geometry(
     if min(min(s) for s in sizes) < _SMALLEST:
         return Geometry(notes=("geometry not checked: the pictures are too small",), checked=False)
     maps: list[NDArray[np.float64]] = []
-    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+    pairs: Pairs = []
     for chosen in _choices(alignment):
         if not maps:
             pairs = _pairs(distorted, reference, chosen, max_pixels, kept)
@@ -84,23 +86,54 @@ def find_geometry(
     tolerance = [_TOLERANCE_PIXELS / w for w in working]
     for axis, span in enumerate(spans):
         _refuse_shifted(span, tolerance[axis], axis, sizes[1][axis], distorted.path)
-    found = _crops(spans, tolerance, sizes[0], sizes[1])
-    return found if not any(found.crops) or _fits_better(pairs, found.crops, sizes) else Geometry()
+    crops = _crops(spans, tolerance, sizes[0], sizes[1])
+    if not any(crops):
+        return Geometry()
+    crops = _nearby(pairs, crops, sizes)
+    return Geometry(crops, _notes(crops)) if _fits_better(pairs, crops, sizes) else Geometry()
 
 
-def _fits_better(
-    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
-    crops: tuple[Crop | None, Crop | None],
-    sizes: list[tuple[int, int]],
-) -> bool:
+def _fits_better(pairs: Pairs, crops: Crops, sizes: list[tuple[int, int]]) -> bool:
     """Whether the pictures differ less within the crops than whole: key points of a blurred picture, half a pixel off, can
     make a crop of two lines where there is none, and that costs 5 VMAF."""
-    whole, within = [], []
+    return _difference(pairs, crops, sizes) < _BETTER * _difference(pairs, (None, None), sizes)
+
+
+def _nearby(pairs: Pairs, crops: Crops, sizes: list[tuple[int, int]]) -> Crops:
+    """The crops moved by even samples to where the pictures differ least: key points may lie a pixel off."""
+    best, least = crops, _difference(pairs, crops, sizes)
+    for _ in range(_MOST_MOVES):
+        for moved in _moved(best, sizes):
+            found = _difference(pairs, moved, sizes)
+            if found < least:
+                crops, least = moved, found
+        if crops == best:
+            break
+        best = crops
+    return best
+
+
+def _moved(crops: Crops, sizes: list[tuple[int, int]]) -> list[Crops]:
+    """Each of the crops two samples further to either side, where the picture goes on there."""
+    found: list[Crops] = []
+    for side, crop in enumerate(crops):
+        if crop is None:
+            continue
+        wide, high = sizes[side]
+        for x, y in ((-2, 0), (2, 0), (0, -2), (0, 2)):
+            moved = Crop(crop.x + x, crop.y + y, crop.width, crop.height)
+            if moved.x >= 0 and moved.y >= 0 and moved.x + moved.width <= wide and moved.y + moved.height <= high:
+                found.append((moved, crops[1]) if side == 0 else (crops[0], moved))
+    return found
+
+
+def _difference(pairs: Pairs, crops: Crops, sizes: list[tuple[int, int]]) -> float:
+    """The median squared difference of the pairs within the crops."""
+    found = []
     for pair in pairs:
-        whole.append(float(((pair[0].astype(np.float32) - pair[1]) ** 2).mean()))
         parts = [_part(p, crop, size) for p, crop, size in zip(pair, crops, sizes, strict=True)]
-        within.append(float(((parts[0] - parts[1]) ** 2).mean()))
-    return float(np.median(within)) < _BETTER * float(np.median(whole))
+        found.append(float(((parts[0] - parts[1]) ** 2).mean()))
+    return float(np.median(found))
 
 
 def _part(picture: NDArray[np.uint8], crop: Crop | None, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -130,14 +163,14 @@ def _choices(alignment: Alignment) -> list[NDArray[np.int64]]:
     return chosen
 
 
-def _maps(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> list[NDArray[np.float64]]:
+def _maps(pairs: Pairs) -> list[NDArray[np.float64]]:
     """Of those pairs that tell; one is enough where it is plain that nothing moved."""
     maps = []
     for a, b in pairs:
-        found = _affine(a, b)
+        found = picture_map(a, b)
         if found is not None:
             maps.append(found)
-            if _plainly_whole(found, a.shape):
+            if plainly_whole(found, a.shape):
                 break
     return maps
 
@@ -148,7 +181,7 @@ def _pairs(
     chosen: NDArray[np.int64],
     max_pixels: int | None,
     kept: Sequence[KeptFrames] | None,
-) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+) -> Pairs:
     """Luma of aligned pairs at the working size."""
     working = _working_size(*((f.video.width, f.video.height) for f in (distorted, reference)))
     sides = [
@@ -181,50 +214,6 @@ def _working_size(distorted: tuple[int, int], reference: tuple[int, int]) -> tup
     return width, max(_SMALLEST, round(width * reference[1] / reference[0]))
 
 
-def _affine(distorted: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """(2, 3) from distorted to reference coordinates (sample centres at + 0.5); None where too little matches."""
-    finder: Any = cv2.SIFT.create(nfeatures=1200, contrastThreshold=_FAINT)
-    found = [finder.detectAndCompute(p, None) for p in (distorted, reference)]
-    if any(d is None or len(d) < _INLIERS for _, d in found):
-        return None
-    matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(found[0][1], found[1][1], k=2)
-    good = [m[0] for m in matches if len(m) == 2 and m[0].distance < 0.75 * m[1].distance]
-    if len(good) < _INLIERS:
-        return None
-    a = np.array([found[0][0][m.queryIdx].pt for m in good]) + 0.5
-    b = np.array([found[1][0][m.trainIdx].pt for m in good]) + 0.5
-    matrix, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=4000)
-    if matrix is None or int(inliers.sum()) < max(_INLIERS, 0.3 * len(good)):
-        return None
-    found_map, whole = np.asarray(matrix, np.float64), np.eye(2, 3)
-    kept, shown = a[inliers.ravel() > 0], b[inliers.ravel() > 0]  # where the key points are, not at the corners
-    if _off(kept, kept, found_map) < _STILL_PIXELS:
-        return whole
-    upright = _upright(kept, shown)
-    return upright if _off(kept, shown, upright) < _STILL_PIXELS else found_map
-
-
-def _off(a: NDArray[np.float64], b: NDArray[np.float64], matrix: NDArray[np.float64]) -> float:
-    """Median distance, in pixels, of points a from b once mapped."""
-    return float(np.median(np.hypot(*(a @ matrix[:, :2].T + matrix[:, 2] - b).T)))
-
-
-def _upright(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The map of a to b that only scales and shifts. Key points that it explains within half a pixel are no sign of a turn or
-    a shear, however a map that may turn fits the last of them."""
-    matrix = np.zeros((2, 3))
-    for axis in (0, 1):
-        matrix[axis, axis], matrix[axis, 2] = np.polyfit(a[:, axis], b[:, axis], 1)
-    return matrix
-
-
-def _plainly_whole(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
-    """Whether the corners stay where they are within a third of a pixel: then one pair is enough."""
-    corners = np.array([[0, 0], [shape[1], 0], [0, shape[0]], [shape[1], shape[0]]], np.float64)
-    moved = corners @ matrix[:, :2].T + matrix[:, 2]
-    return bool(np.abs(moved - corners).max() < 1 / 3)
-
-
 def _refuse_turned(matrix: NDArray[np.float64], path: str) -> None:
     degrees = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
     if abs(degrees) > _TURN_DEGREES:
@@ -249,9 +238,7 @@ def _refuse_shifted(span: Span, tolerance: float, axis: int, pixels: int, path: 
     )
 
 
-def _crops(
-    spans: list[Span], tolerance: list[float], distorted: tuple[int, int], reference: tuple[int, int]
-) -> Geometry:
+def _crops(spans: list[Span], tolerance: list[float], distorted: tuple[int, int], reference: tuple[int, int]) -> Crops:
     parts: list[list[tuple[int, int]]] = [[], []]  # of the distorted, of the reference: (start, length) along x, y
     for axis, span in enumerate(spans):
         start = span.start if span.start > tolerance[axis] else 0.0
@@ -262,19 +249,21 @@ def _crops(
         high = (1 - span.start) / length if span.stop > 1 + tolerance[axis] else 1.0
         parts[0].append(_whole_samples(low, high, distorted[axis], reference[axis]))
         parts[1].append(of_reference)
-    crops, notes = [], []
-    for part, size, name in zip(parts, (distorted, reference), ("distorted", "reference"), strict=True):
-        crop = Crop(part[0][0], part[1][0], part[0][1], part[1][1])
-        whole = (crop.width, crop.height) == size
-        crops.append(None if whole else crop)
-        if not whole:
-            other = (
-                "bars around the other's picture" if name == "distorted" else "more than the distorted picture shows"
-            )
-            notes.append(
-                f"the {name} picture has {other}: compared within {crop.width}x{crop.height} at ({crop.x}, {crop.y})"
-            )
-    return Geometry((crops[0], crops[1]), tuple(notes))
+    crops = [Crop(part[0][0], part[1][0], part[0][1], part[1][1]) for part in parts]
+    whole = [(c.width, c.height) == size for c, size in zip(crops, (distorted, reference), strict=True)]
+    return None if whole[0] else crops[0], None if whole[1] else crops[1]
+
+
+def _notes(crops: Crops) -> tuple[str, ...]:
+    what = (
+        "the distorted picture has bars around the other's picture",
+        "the reference picture has more than the distorted picture shows",
+    )
+    return tuple(
+        f"{text}: compared within {crop.width}x{crop.height} at ({crop.x}, {crop.y})"
+        for text, crop in zip(what, crops, strict=True)
+        if crop is not None
+    )
 
 
 def _whole_samples(start: float, stop: float, size: int, other: int) -> tuple[int, int]:

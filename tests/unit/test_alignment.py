@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mediaml.decode.alignment.path import Track, pair_distance
 from mediaml.decode.alignment.settled import settled_lags
 from mediaml.decode.alignment.signal import Signal, Window, read_signal
 from mediaml.decode.alignment.stillness import stillness
+from mediaml.decode.alignment.texture import weighted
 from mediaml.decode.frame_reader import VideoFile
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import ContentDiffers, GeometryDiffers
@@ -315,3 +317,62 @@ def test_rows_beyond_memory_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> No
         rows.append(wanted[0])  # goes to the end still
         assert (rows.array(6) == wanted[[6, 0]]).all()
     assert not spill.Rows((2, 3), np.uint16).array().size
+
+
+def late(source: NDArray[np.float64], share: float, noise: float) -> NDArray[np.float64]:
+    """An encode that renews that share of a picture from frame to frame, over a coding error that stays."""
+    shown = source.copy()
+    for i in range(1, len(source)):
+        shown[i] = shown[i - 1] + share * (source[i] - shown[i - 1])
+    return shown + noise * np.random.default_rng(3).normal(size=source.shape[1:])
+
+
+def creeping(count: int = 120) -> NDArray[np.float64]:
+    """A scene that moves by less than its coding error."""
+    first, other = pictures()[0], pictures(seed=2)[0]
+    return first + np.arange(count)[:, None, None] * (other - first) * 0.006
+
+
+def test_files_that_end_alike_lost_frames_between() -> None:
+    """Nine frames lost in a scene where each counts less than the coding error: only both ends tell."""
+    source = creeping()
+    order = [*range(60), *range(69, 120)]
+    found = align_signals(signal(late(source[order], 0.6, 5)), signal(source))
+    assert found.reference_index[0] == 0 and found.reference_index[-1] == 119
+    assert found.summary.dropped_frames == 9
+
+
+def test_a_late_picture_is_no_other_time() -> None:
+    """The coder is a frame late throughout: the clock holds."""
+    source = creeping()
+    found = align_signals(signal(late(source, 0.55, 5)), signal(source))
+    assert found.reference_index.tolist() == list(range(len(source)))
+
+
+def test_texture_that_lags_does_not_move_time() -> None:
+    rng = np.random.default_rng(5)
+    source = creeping()
+    ramp = np.linspace(0, 1, len(source))[:, None, None]
+    old, new = rng.normal(size=(2, 18, 32)) * 20
+    fresh = np.clip(np.rint(2 * (old * (1 - ramp) + new * ramp)), -127, 127).astype(np.int8)
+    stale = np.concatenate([np.repeat(fresh[:1], 12, axis=0), fresh[:-12]])
+    grain = np.rint(rng.normal(size=(18, 32)) * 8).astype(np.int8)
+    encode, reference = signal(late(source, 0.7, 2)), signal(source)
+    encode, reference = replace(encode, detail=stale + grain), replace(reference, detail=fresh)
+    found = align_signals(encode, reference)
+    assert np.abs(found.reference_index - np.arange(len(source))).max() == 0
+
+
+def test_texture_counts_as_its_error_allows() -> None:
+    rng = np.random.default_rng(5)
+    means, detail = pictures(60), rng.integers(-20, 20, (60, 18, 32)).astype(np.int8)
+    times, index = np.arange(60) / 25, np.arange(60)
+    path = FirstPath(index, np.ones(60, np.float32), 1.0)
+    reference = Track((means * 256).astype(np.uint16), times, detail)
+    moving = Track(reference.means, times, detail + rng.integers(-5, 5, detail.shape).astype(np.int8))
+    assert weighted(moving, reference, path)[0].texture == 1  # detail changes by more than its error
+    still = replace(reference, detail=np.repeat(detail[:1], 60, axis=0))
+    starved = replace(still, detail=still.detail // 2 if still.detail is not None else None)
+    found = weighted(starved, still, path)
+    assert found[0].texture == found[1].texture < 0.2
+    assert weighted(replace(starved, detail=None), still, path)[0].texture == 1

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.anchor import Anchor, anchor_costs
 from mediaml.decode.alignment.signal import Window
 from mediaml.decode.frame_reader import VideoFile, read_frames
-from mediaml.decode.geometry import _fits_better
+from mediaml.decode.geometry import _fits_better, _nearby
 from mediaml.decode.kept import KeptFrames, frame_bytes, room_for
 from mediaml.decode.pair.format import pair_format, target_size
 from mediaml.decode.pair.pictures import Crop
 from mediaml.decode.pair.plan import PairPlan, plan_pair
 from mediaml.decode.pair.stream import PairStream
+from mediaml.decode.picture_map import picture_map, plainly_whole
 from mediaml.decode.raw_video import RawFormat
 from mediaml.decode.report import DecodeReport
 from mediaml.errors import ColourDiffers, GeometryDiffers, InvalidValue, MediaTruncated, NoStreams, UnknownName
@@ -352,3 +353,48 @@ def test_a_crop_that_fits_no_better_than_the_whole_is_none() -> None:
     assert _fits_better([(cut, whole)], (None, crop), sizes)
     blurred = cv2.GaussianBlur(whole, (0, 0), 4)
     assert not _fits_better([(blurred, whole)], (None, Crop(0, 2, 320, 178)), [(320, 180), (320, 180)])
+
+
+def test_a_crop_moves_to_where_the_pictures_differ_least() -> None:
+    whole = texture(320, 180, 0)[:, :, 0]
+    cut = cv2.resize(np.ascontiguousarray(whole[20:160, 32:288]), (320, 180), interpolation=cv2.INTER_CUBIC)
+    sizes = [(256, 140), (320, 180)]
+    for guess in (Crop(30, 24, 256, 140), Crop(36, 20, 256, 140)):
+        assert _nearby([(cut, whole)], (None, guess), sizes) == (None, Crop(32, 20, 256, 140))
+    blurred = cv2.GaussianBlur(whole, (0, 0), 4)
+    bars = [(320, 184), (320, 180)]
+    assert _nearby([(blurred, whole)], (Crop(0, 2, 320, 180), None), bars)[1] is None
+
+
+def starved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a coder short of bits leaves of it: blurred in blocks, and coarse in levels."""
+    small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    coarse = (small // 6 * 6 + 3).astype(np.uint8)
+    return cv2.resize(coarse, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_LINEAR)
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[0.9, 0, 16], [0, 0.9, 9]], [[1, 0.03, -2], [0, 1, 0]], [[0.9994, -0.035, 3], [0.035, 0.9994, -4]]]
+)
+def test_whole_pictures_tell_a_map_to_a_fraction_of_a_pixel(matrix: list[list[float]]) -> None:
+    """A part, a shear and a turn of a starved picture."""
+    whole, true = texture(640, 360, 0)[:, :, 0], np.array(matrix)
+    centred = true.copy()
+    centred[:, 2] += true[:, :2] @ [0.5, 0.5] - 0.5
+    part = cv2.warpAffine(whole, centred, (640, 360), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    found = picture_map(starved(part), whole)
+    assert found is not None and not plainly_whole(found, whole.shape)
+    corners = np.array([[60, 60, 1], [580, 60, 1], [60, 300, 1], [580, 300, 1]])
+    assert np.abs(corners @ (found - true).T).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("matrix", "word"), [([[1, 0.03, -2], [0, 1, 0]], "sheared"), ([[1, -0.03, 3], [0.03, 1, -4]], "turned")]
+)
+def test_a_sheared_or_turned_encode_is_refused(tmp_path: Path, matrix: list[list[float]], word: str) -> None:
+    shown = [texture(320, 180, 3 * i) for i in range(8)]
+    a = video(make_clip(tmp_path / "a.mp4", shown, options=LOSSLESS))
+    mapped = [cv2.warpAffine(p, np.array(matrix, np.float64), (320, 180), borderMode=cv2.BORDER_REFLECT) for p in shown]
+    b = video(make_clip(tmp_path / "b.mp4", mapped, options={"crf": "34"}))
+    with pytest.raises(GeometryDiffers, match=word):
+        plan_pair(b, a)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mediaml.decode.alignment.anchor import Anchor
 from mediaml.decode.alignment.path import Path, Track, comparable, first_path, frame_for_frame, pair_distance
 from mediaml.decode.alignment.steady import places_in, steady_path
+from mediaml.decode.alignment.texture import weighted
 
 COUNTED = 2.0  # uneven times that mean nothing: as unlikely as a loss of frames (steady.DROP)
 
@@ -21,6 +22,7 @@ def find_path(distorted: Track, reference: Track, anchor: Anchor | None = None) 
     distorted, reference = comparable(distorted, reference)
     first = first_path(distorted, reference)
     reference = replace(reference, gain=first.gain, offset=first.offset)
+    distorted, reference = weighted(distorted, reference, first)
     clocks = _clocks(distorted, reference, first)
     paths = [(steady_path(distorted, reference, first, places, anchor), more) for places, more in clocks]
     found, _ = min(paths, key=lambda path: path[0].cost + path[1])

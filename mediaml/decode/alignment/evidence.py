@@ -13,7 +13,9 @@ nothing can be said). And a picture that stands where the reference moves (align
 
 One unit is what neighbouring reference frames differ by hereabouts, or the coding error where that is less, plus a share of
 the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
-no evidence of time.
+no evidence of time. That share is great for innovations, and small for plain errors, which add up over a scene: nine frames
+away is plain to see where one is not. But where the error outweighs the motion by far, a coder is late by about a frame
+throughout: plain errors count only beyond what `LAGS` steps make.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment.path import CAP, MOTION_FLOOR, PIXELS, Path, Track, local_motion
+from mediaml.decode.alignment.path import CAP, PIXELS, Path, Track, local_motion
 from mediaml.decode.alignment.stillness import stillness
 
-THETA = 0.25
+THETA, STILL = 0.25, 0.065  # shares of the error that drown motion, in innovations and in plain errors
 FORWARD = 1.0
+FLOOR = 0.2  # squared codes: the reference's motion below is rounding
+LAGS, OVER = 1.0, 4.0  # the steps that a coder may be late by, where its error is more than `OVER` of them
+_LEAST = 0.05
 _BLOCK = 64
 _FAR = 256  # reference frames: a block of rows is cut where the window jumps further
 _RHO_OF, _MOST_RHO = 2000, 0.95
@@ -76,7 +81,7 @@ class Rows:
 def evidence(distorted: Track, reference: Track, first: Path, near: Indices, lanes: Lanes) -> Iterator[Rows]:
     """All rows, block by block; the first row of a block that follows a jump has no innovation."""
     rho = _inheritance(distorted, reference, first)
-    motion, still = local_motion(reference), stillness(distorted, reference, near)
+    motion, still = local_motion(reference, 0.0), stillness(distorted, reference, near)
     breaks = set((np.flatnonzero(np.abs(np.diff(lanes.low)) > _FAR) + 1).tolist())
     edges = sorted({*range(0, len(distorted), _BLOCK), *breaks, len(distorted)})
     for start, stop in pairwise(edges):
@@ -119,9 +124,11 @@ def _block(
         forward = _forward(ab, bb) * distorted.from_past[above:stop, None]
         found = found + np.float32(FORWARD) * np.take_along_axis(forward, windows, axis=1)
         least = found.min(1)
-    drowned = np.float32(THETA**2) * error**2 / (moves - np.float32(MOTION_FLOOR - 0.05))
-    unit = np.minimum(moves, error + np.float32(MOTION_FLOOR)) + drowned
-    plain = np.minimum((found - least[:, None]) / unit[:, None], CAP)
+    floored, step = moves + np.float32(FLOOR), moves + np.float32(_LEAST)
+    known, drowned = np.minimum(floored, error + np.float32(FLOOR)), error**2 / step
+    sure, unit = (known + np.float32(theta**2) * drowned for theta in (STILL, THETA))
+    late = np.float32(LAGS) * step * error**2 / (error**2 + (np.float32(OVER) * floored) ** 2)
+    plain = np.clip((found - (least + late)[:, None]) / sure[:, None], 0, CAP)
     count = stop - start
     running = np.zeros((count, lanes.states), np.float32)
     holding = np.zeros((count, lanes.width), np.float32)

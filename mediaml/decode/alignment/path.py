@@ -33,7 +33,7 @@ JUMP = 2.0
 _BLOCK = 64
 _PIECE = 4096  # reference frames
 _RETIMED = 0.06
-MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are not seen, and are mostly coding
+MOTION_FLOOR, _MOTION_OF = 2.0, 15  # differences below the floor are mostly coding
 _NOISE_FLOOR = 0.1  # of the mean squared difference, in squared 8-bit codes
 
 Indices = NDArray[np.int64]
@@ -51,6 +51,7 @@ class Track:
     detail       (N, 18, 32) int8 in half codes: texture inside each thumbnail pixel; None where it cannot be had
     gain, offset   levels that `means` are brought to
     from_past    (N,) pictures that hold nothing of later ones (P pictures); None where that is not known
+    texture      what detail counts for beside luma
     """
 
     means: NDArray[Any]
@@ -59,6 +60,7 @@ class Track:
     gain: float = 1.0
     offset: float = 0.0
     from_past: NDArray[np.bool_] | None = None
+    texture: float = 1.0
 
     def __len__(self) -> int:
         return len(self.pts_seconds)
@@ -75,7 +77,7 @@ class Track:
         """(n, 576 or 1152): luma, then detail."""
         if self.detail is None:
             return self.luma(rows)
-        detail = self.detail[rows].astype(np.float32) * np.float32(0.5 * self.gain)
+        detail = self.detail[rows].astype(np.float32) * np.float32(0.5 * self.gain * self.texture)
         return np.concatenate([self.luma(rows), detail.reshape(len(detail), -1)], axis=1)
 
     @property
@@ -203,10 +205,10 @@ def _noise(distorted: Track, reference: Track, band: _Band) -> float:
     return float(np.median(found)) + _NOISE_FLOOR
 
 
-def local_motion(reference: Track) -> Floats:
+def local_motion(reference: Track, floor: float = MOTION_FLOOR) -> Floats:
     """(N,) how much neighbouring pictures differ hereabouts: the median of squared differences, and a floor."""
     if len(reference) < 2:
-        return np.full(1, MOTION_FLOOR, np.float32)
+        return np.full(1, floor, np.float32)
 
     def block(rows: slice) -> Floats:
         vectors = reference.vectors(slice(rows.start, rows.stop + 1))
@@ -215,7 +217,7 @@ def local_motion(reference: Track) -> Floats:
     steps = _in_blocks(len(reference) - 1, block)
     wide = min(_MOTION_OF, len(steps) - 1 + len(steps) % 2)
     padded = np.pad(steps, (wide // 2, wide // 2 + 1), mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(MOTION_FLOOR)
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, wide), axis=1) + np.float32(floor)
 
 
 class _Search:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaml.decode.alignment.path import MOTION_FLOOR, Path, Track, local_motion, pair_distance
+from mediaml.decode.alignment.path import Path, Track, local_motion, pair_distance
 
 _TELLS, _OF_ERROR = 2.0, 0.5  # squared codes, and a share of the error, by which another lag has to fit better
-_MOVES = 2.0  # times the least motion: rows of which a beginning is told
+_MOVES = 0.2  # squared codes a frame: rows of which a beginning is told
 _FIRST = 9
 _FITS = 10.0  # times what coding leaves, and squared codes: rows beyond show something else, whose lag means nothing
 _BLOCK = 64
@@ -25,7 +25,7 @@ def settled_lags(distorted: Track, reference: Track, first: Path, places: Floats
     lag so far, which goes on elsewhere."""
     lags = first.index - places
     fits = first.distance <= _FITS * (1 + first.noise)
-    moves = np.flatnonzero(fits & (local_motion(reference)[first.index] > _MOVES * MOTION_FLOOR))
+    moves = np.flatnonzero(fits & (local_motion(reference, 0.0)[first.index] > _MOVES))
     lag = float(np.median(lags[moves if len(moves) >= _FIRST else slice(None)][:_FIRST]))
     found, row, last = np.empty(len(lags)), 0, len(reference) - 1
     while row < len(lags):

@@ -10,7 +10,9 @@ that the two rates can show, or a picture held while time goes on, and a path's 
     HOLD    a frame is shown again; HELD for each time. Then the next one follows, or the one that it is time for; a third
             place costs OTHER more
 
-so a freeze is one event however long, and a static scene, where nothing tells of time, has none.
+so a freeze is one event however long, and a static scene, where nothing tells of time, has none. Before any picture is
+looked at, two files begin and end with the same frames: beginning elsewhere costs `START`, ending before the reference does
+`END` (frames beyond its end have a cost of their own).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ DROP, SIZE = 2.0, 0.02
 HOLD, HELD, OTHER = 1.6, 0.1, 1.0
 PLAIN, INNOVATION = 0.5, 0.5
 OUTSIDE = 0.09  # a frame, where the reference has none at that time; below HELD, or a long tail would be a freeze
-START = 1.0  # where the two do not begin with the same frame: an offset is an event too
+START = 1.25  # where the two do not begin with the same frame: an offset is an event too
+END = 2.0  # where the reference goes on: the same
 FROM_EQUAL = 1e-4  # a reference frame more of it
 _REACH = 24  # frames of lag to each side of the first path's, where rates are equal
 _LEAST_REACH = 8  # where they are not; `_NARROW` where the phase must be found finely
@@ -68,10 +71,11 @@ def steady_path(
     shift = np.diff(base, prepend=base[0]) * phases
     lanes = Lanes(low, part, 2 * reach + 2, 2 * reach * phases, phases, shift)
     search = _Search(lanes, base * phases, len(reference), anchor)
+    step = float(np.median(np.diff(places))) if len(places) > 1 else 1.0
     near = np.clip(np.floor(places + lags + 1e-9).astype(np.int64), 0, len(reference) - 1)
     for rows in evidence(distorted, reference, first, near, search.lanes):
         search.advance(rows)
-    return search.path()
+    return search.path(step, slack)
 
 
 def places_in(reference: Track, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -199,9 +203,15 @@ class _Search:
         self._since = np.where(new, who + self._lags[i], since)
         return np.where(new, -1 - (who + up), self._places + across)
 
-    def path(self) -> Steady:
-        holds = bool(self._held.min() < self._running.min())
-        totals = self._held if holds else self._running
+    def path(self, step: float, slack: float) -> Steady:
+        """step: reference frames that a distorted one takes; slack: by how much the lanes' places are too great."""
+        places = self.lanes.low[-1] + self.lanes.part[-1] + self._numbers / self.lanes.phases - slack
+        running, held = (
+            costs + END * (self._last + 1 - step - shown > max(1.0, step) - 0.02)
+            for costs, shown in ((self._running, places), (self._held, self.lanes.low[-1] + self._places))
+        )
+        holds = bool(held.min() < running.min())
+        totals = held if holds else running
         state, cost = int(np.argmin(totals)), float(totals.min())
         index = np.empty(len(self.lanes.low), np.int64)
         steps = self._trace.backwards()
@@ -209,9 +219,9 @@ class _Search:
             column = state if holds else int(self.lanes.columns(i)[state])
             index[i] = self.lanes.low[i] + column
             if i:
-                running, held = np.split(next(steps), [self.lanes.states])
+                ran, stood = np.split(next(steps), [self.lanes.states])
                 moved = int(self.lanes.low[i] - self.lanes.low[i - 1] if holds else self.lanes.shift[i])
-                before = state + moved + int((held if holds else running)[state])
+                before = state + moved + int((stood if holds else ran)[state])
                 holds = holds ^ (before < 0)
                 state = -1 - before if before < 0 else before
         return Steady(index, cost)
