@@ -31,6 +31,7 @@ _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
 _UNEVEN_SECONDS = 2.0  # looked at on each side
+_STALLED = 0.6  # of the usual step before it: after a smaller one motion catches up, and nothing is lost
 _JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 0.9
 
 
@@ -46,7 +47,7 @@ class Cadence(Detector):
 
     spec = Spec(
         name="cadence",
-        version=4,
+        version=5,
         summary="repeated and dropped frames, and pull-down patterns",
         outputs=(
             Column(
@@ -98,9 +99,12 @@ class Cadence(Detector):
 
 
 def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) frames lost before each frame: not at a repeat; in motion that leaps by itself only where the flow is sure."""
+    """(N,) frames lost before each: not at a repeat or after a stall; in motion that leaps by itself only where the flow
+    is sure."""
     lost, sure = (np.append(track[name][1:], 0.0) for name in ("lost_before_last", "sure_before_last"))
     lost[repeated | np.append(repeated[1:], False)] = 0.0
+    before = np.lib.stride_tricks.sliding_window_view(np.pad(change, (_AROUND, 0)), _AROUND)[: len(change)]
+    lost[before[:, -1] < _STALLED * np.median(before, axis=1)] = 0.0
     window = track.frames_in(_UNEVEN_SECONDS)
     for at in np.flatnonzero((lost > 0) & (sure == 0)):
         lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
