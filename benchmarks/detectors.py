@@ -125,6 +125,12 @@ def speed(sources: Sources, folder: Path) -> None:
         print(f"| {name} | {frames / best:.0f} | {1000 * best / frames:.1f} |", flush=True)
 
 
+def split_clips(sources: Sources, asked: argparse.Namespace) -> list[Clip]:
+    """The films, photographs, wallpapers and layered clips of the split asked for."""
+    clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
+    return clips + sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
+
+
 def fresh_clips(count: int, folder: Path | None) -> list[Clip]:
     """Scenes that move in every frame, and the clips of the folder."""
     films = sorted(p for p in folder.iterdir() if p.is_file()) if folder is not None else []
@@ -180,10 +186,7 @@ def main() -> None:
                 return lively_alarms(asked.clean, size, kept, chosen, verbose=asked.verbose)
             real = [] if asked.large else clean_files(asked.data, asked.clips)
             return false_alarms(sources, asked.split, asked.clean, size, kept, chosen, real=real, verbose=asked.verbose)
-        clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
-        clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
-        if asked.scenes:
-            clips = fresh_clips(asked.scenes, asked.clips)
+        clips = fresh_clips(asked.scenes, asked.clips) if asked.scenes else split_clips(sources, asked)
         if clips:
             chosen = [s for s in SEVERITIES if s in asked.severities.split(",")]
             f1_table(faults, clips, Path(folder), chosen, verbose=asked.verbose)

@@ -277,3 +277,21 @@ def test_flags_that_contradict_each_other() -> None:
     odd = replace(media, video=(replace(media.video[0], transfer="smpte2084", primaries="bt709", bit_depth=8),))
     (found,) = native_spans(ColourFlags(), [clean(i) for i in range(3)], media=odd)
     assert found["kind"] == "inconsistent_flags" and "8 bits" in found["message"]
+
+
+def test_few_combs_tell_where_their_sign_stays() -> None:
+    """Lit windows far away; and the same lines where the later field changes from picture to picture."""
+
+    def town(index: int, upper: int, lower: int) -> Luma:
+        picture = np.full((HEIGHT, WIDTH), 60, np.uint8)
+        for field, moved in ((0, upper), (1, lower)):
+            picture[60 + field : 71 : 2, 100 + 2 * (index + moved) :][:, :9] = 200
+        return picture
+
+    one = [town(4 * i, 0, 1) for i in range(8)]
+    before = [town(4 * i - 1, 0, 1) for i in range(8)]
+    (found,) = native_spans(Combing(), one, previous=before)
+    assert found["kind"] == "combing" and found["severity"] == pytest.approx(0.3)
+    either = [town(4 * i, i % 2, 1 - i % 2) for i in range(8)]
+    earlier = [town(4 * i - 1, i % 2, 1 - i % 2) for i in range(8)]
+    assert native_spans(Combing(), either, previous=earlier) == []
