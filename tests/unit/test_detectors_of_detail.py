@@ -123,7 +123,7 @@ def test_a_texture_of_two_lines_is_no_comb_moving_or_still(moved: tuple[int, int
     fine[1::2] *= -1
     picture = np.clip(clean().astype(int) + fine, 16, 235).astype(np.uint8)
     assert combs(picture, woven(2))[0] != 0
-    assert comb_share(picture, np.roll(picture, moved, axis=(0, 1))) < 0.0002
+    assert comb_share(picture, np.roll(picture, moved, axis=(0, 1))) < 0.0004
 
 
 def test_fields_of_two_instants_are_combs() -> None:
@@ -285,7 +285,8 @@ def test_few_combs_tell_where_their_sign_stays() -> None:
     def town(index: int, upper: int, lower: int) -> Luma:
         picture = np.full((HEIGHT, WIDTH), 60, np.uint8)
         for field, moved in ((0, upper), (1, lower)):
-            picture[60 + field : 71 : 2, 100 + 2 * (index + moved) :][:, :9] = 200
+            for left in (100, 140, 180):
+                picture[60 + field : 72 : 2, left + 2 * (index + moved) :][:, :9] = 200
         return picture
 
     one = [town(4 * i, 0, 1) for i in range(8)]

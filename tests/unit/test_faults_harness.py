@@ -141,7 +141,7 @@ def test_scenes_are_a_closed_form_of_their_index_and_lively_programmes_join_them
         cv2.imwrite(str(paths[-1]), cv2.resize(rgb, (240, 160), interpolation=cv2.INTER_CUBIC))
     one, again = (Scene(paths[:3], 96, 64, seed=5) for _ in range(2))
     assert one.frame(40).shape == (96, 96) and (one.draw(40) == again.draw(40)).all()
-    assert all(s.held == 1 for s in moving_scenes(paths, 3, (96, 64)))
+    assert all(s.held == 1 for s in moving_scenes(paths, (96, 64)))
     (programme,) = lively(paths, 1.0, (96, 64))
     assert len(programme.shots) == 60 and {j for *_, j in programme.shots} >= {"cut", "dissolve"}
     starts = [first for _, _, first, _, _ in programme.shots]
