@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
     parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
     parser.add_argument(
-        "--scenes", type=int, metavar="N", help="N scenes of photographs of neither split, instead of these"
+        "--scenes", metavar="A:B", help="scenes number A to B - 1, of neither split, instead of all these"
     )
     parser.add_argument("--severities", default=",".join(SEVERITIES), help="of the faults, comma-separated")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
