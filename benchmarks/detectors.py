@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --clean 2             # two hours of clean programmes; ten minutes
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --only freeze,flashes --films 2 --photographs 2
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --split tuning        # the sources that thresholds were chosen on
-    OMP_NUM_THREADS=1 python -m benchmarks.detectors --scenes 44 --severities middle --only "freeze,dropped frames"
+    OMP_NUM_THREADS=1 python -m benchmarks.detectors --scenes 30:66 --severities middle --only "freeze,dropped frames"
     OMP_NUM_THREADS=1 python -m benchmarks.detectors --clean 3 --lively --keep DIR     # programmes of scenes
 
 Each faulty file holds one kind of fault at known times, at three severities or at one, in an x264 encode at CRF 18. The
@@ -125,10 +125,18 @@ def speed(sources: Sources, folder: Path) -> None:
         print(f"| {name} | {frames / best:.0f} | {1000 * best / frames:.1f} |", flush=True)
 
 
-def fresh_clips(count: int, folder: Path | None) -> list[Clip]:
-    """Scenes that move in every frame, and the clips of the folder."""
+def split_clips(sources: Sources, asked: argparse.Namespace) -> list[Clip]:
+    """The films, photographs, wallpapers and layered clips of the split asked for."""
+    clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
+    return clips + sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
+
+
+def fresh_clips(numbers: str, folder: Path | None) -> list[Clip]:
+    """The scenes with these numbers, "A:B", and the clips of the folder. Scenes 0 to 12 have been looked at."""
     films = sorted(p for p in folder.iterdir() if p.is_file()) if folder is not None else []
-    return [*moving_scenes(wide(photographs(), 320, 180), count, (320, 180)), *(Film(p.stem, p) for p in films)]
+    first, stop = (int(n) for n in numbers.split(":"))
+    scenes = moving_scenes(wide(photographs(), 320, 180), (320, 180))[first:stop]
+    return [*scenes, *(Film(p.stem, p) for p in films)]
 
 
 def main() -> None:
@@ -141,7 +149,7 @@ def main() -> None:
     parser.add_argument("--wallpapers", type=int, default=4, help="sharp, wide photographs under a moving camera")
     parser.add_argument("--layered", type=int, default=3, help="wallpapers with something moving before them")
     parser.add_argument(
-        "--scenes", type=int, metavar="N", help="N scenes of photographs of neither split, instead of these"
+        "--scenes", metavar="A:B", help="scenes number A to B - 1, of neither split, instead of all these"
     )
     parser.add_argument("--severities", default=",".join(SEVERITIES), help="of the faults, comma-separated")
     parser.add_argument("--clean", type=float, metavar="HOURS", help="count false alarms instead, on so many hours")
@@ -180,10 +188,7 @@ def main() -> None:
                 return lively_alarms(asked.clean, size, kept, chosen, verbose=asked.verbose)
             real = [] if asked.large else clean_files(asked.data, asked.clips)
             return false_alarms(sources, asked.split, asked.clean, size, kept, chosen, real=real, verbose=asked.verbose)
-        clips = sources.films(asked.split)[: asked.films] + sources.photographs(asked.split, asked.photographs)
-        clips += sources.wallpapers(asked.split, asked.wallpapers) + sources.layered(asked.split, asked.layered)
-        if asked.scenes:
-            clips = fresh_clips(asked.scenes, asked.clips)
+        clips = fresh_clips(asked.scenes, asked.clips) if asked.scenes else split_clips(sources, asked)
         if clips:
             chosen = [s for s in SEVERITIES if s in asked.severities.split(",")]
             f1_table(faults, clips, Path(folder), chosen, verbose=asked.verbose)

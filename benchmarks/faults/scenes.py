@@ -119,8 +119,8 @@ class Scene(Clip):
         return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
-def moving_scenes(paths: Sequence[Path], count: int, size: tuple[int, int]) -> list[Scene]:
-    """Scenes in which every frame moves, each of a photograph of its own; their seeds are none of the programmes'."""
+def moving_scenes(paths: Sequence[Path], size: tuple[int, int]) -> list[Scene]:
+    """Scenes in which something moves, each of a photograph of its own; their seeds are none of the programmes'."""
     found: list[Scene] = []
     order = np.random.default_rng(len(paths)).permutation(len(paths))
     for number in range(len(paths)):
@@ -128,7 +128,7 @@ def moving_scenes(paths: Sequence[Path], count: int, size: tuple[int, int]) -> l
         scene = Scene(chosen, *size, seed=1_000_000 + number)
         if scene.held == 1 and (scene.camera.move != "tripod" or scene.fronts):
             found.append(scene)
-    return found[:count]
+    return found
 
 
 @lru_cache(maxsize=3000)

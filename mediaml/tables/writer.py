@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -245,6 +244,8 @@ def _write_parts(
         else:
             small[name] = body
     storage.write_all(small)
+    if any(part.size_bytes > _WRITTEN_ALONE_BYTES for part in parts):
+        pa.default_memory_pool().release_unused()  # the next film should not find its room taken
     return tuple(parts)
 
 
@@ -269,10 +270,17 @@ def _row_groups(table: str, blocks: Sequence[_Block], fields: tuple[Field, ...])
             pieces.append(block.piece(first, rows, schema))
             first, room = first + rows, room - rows
             if not room:
-                yield pa.concat_tables(pieces)
-                pieces, room = [], most
+                yield _taken(pieces)
+                room = most
     if pieces:
-        yield pa.concat_tables(pieces)
+        yield _taken(pieces)
+
+
+def _taken(pieces: list[pa.Table]) -> pa.Table:
+    """The pieces as one table; the list is empty afterwards, so that no piece is held while the next one is made."""
+    whole = pa.concat_tables(pieces)
+    pieces.clear()
+    return whole
 
 
 def _rows_of_group(table: str) -> int:
@@ -307,10 +315,14 @@ def encode_table(
     stored_schema = schema_name(identity)
     if not storage.exists(stored_schema):
         storage.write_if_absent(stored_schema, encoded)
-    sink, each = pa.BufferOutputStream(), iter(pieces)
-    first = next(each)
-    with pq.ParquetWriter(sink, first.schema, compression="zstd", write_page_checksum=True) as writer:
-        for data in chain([first], each):
-            writer.write_table(data, row_group_size=_rows_of_group(table))
+    sink = pa.BufferOutputStream()
+    writer = None
+    for data in pieces:
+        if writer is None:
+            writer = pq.ParquetWriter(sink, data.schema, compression="zstd", write_page_checksum=True)
+        writer.write_table(data, row_group_size=_rows_of_group(table))
+        del data
+    assert writer is not None
+    writer.close()
     body = sink.getvalue()
     return Part(name, table, identity, body.size, tuple(key_rows), tuple(key_rows.values())), memoryview(body)

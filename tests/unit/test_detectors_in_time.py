@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -41,6 +43,21 @@ def test_a_freeze_begins_in_motion_and_a_slide_is_a_still_picture() -> None:
     (found,) = small_spans(Freeze(), slide)
     assert found["kind"] == "still_picture"
     assert (found["start_seconds"], found["end_seconds"]) == pytest.approx((30 / 25, 70 / 25))
+
+
+@pytest.mark.parametrize(
+    ("after", "words", "sure"),
+    [(range(55, 75), "leap", True), (range(30, 50), "animation that holds", False), ((), "cut or the end", False)],
+)
+def test_a_freeze_is_sure_where_time_was_lost(after: Sequence[int], words: str, sure: bool) -> None:
+    """An animation that stops at full speed goes on from where it stopped, or ends: it cannot be told from a freeze."""
+    rgb = panning(1, step=3.0, indices=[*range(30), *[29] * 25, *after])
+    (found,) = small_spans(Freeze(), rgb)
+    assert found["kind"] == "freeze" and words in found["message"]
+    assert (found["confidence"] > 0.9) == sure and found["confidence"] >= 0.5
+    cut = np.concatenate([rgb[:55], np.clip(panning(20, seed=9).astype(int) // 3 + 160, 0, 255).astype(np.uint8)])
+    (found,) = small_spans(Freeze(), cut)
+    assert "cut or the end" in found["message"]
 
 
 def test_a_dissolve_into_a_slide_is_no_freeze() -> None:
@@ -155,6 +172,21 @@ def test_leaps_of_motion_too_fast_for_flow() -> None:
     (found,) = small_spans(Cadence(), panning(45, step=5.0, indices=leaps))
     assert found["kind"] == "dropped_frames"
     assert small_spans(Cadence(), panning(45, step=5.0)) == []
+
+
+def test_a_picture_that_is_drawn_anew_is_no_leap() -> None:
+    """Key frames change all of a picture by as much as motion does, but nothing moves further."""
+    rgb = panning(60, step=1.0).astype(int)
+    grain = np.random.default_rng(2).integers(-14, 15, (5, *rgb.shape[1:]))
+    rgb += grain[np.arange(60) // 12]
+    assert small_spans(Cadence(), np.clip(rgb, 0, 255).astype(np.uint8)) == []
+    lost = [i + 3 * (i >= 30) + 3 * (i >= 45) for i in range(60)]
+    assert kinds(small_spans(Cadence(), panning(60, step=1.0, indices=lost))) == ["dropped_frames"]
+
+
+def test_motion_that_catches_up_after_a_stall_has_lost_nothing() -> None:
+    places = np.cumsum([2.0] * 20 + [0.8, 3.2] + [2.0] * 12 + [0.8, 3.2] + [2.0] * 20) / 2
+    assert small_spans(Cadence(), panning(1, indices=places.tolist())) == []
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])

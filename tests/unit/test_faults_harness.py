@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from benchmarks.faults.colour import chroma, luma, to_yuv
 from benchmarks.faults.injection import Event, Spot, can_be_seen, spots, write_faulty
+from benchmarks.faults.lively import lively
 from benchmarks.faults.matching import Found, Score, false_at, match, overlap
 from benchmarks.faults.pictorial import PICTORIAL
+from benchmarks.faults.places import moves_evenly
 from benchmarks.faults.programmes import Programme
+from benchmarks.faults.scenes import Scene, moving_scenes
 from benchmarks.faults.sources import FPS, Clip, Picture
 from benchmarks.faults.temporal import TEMPORAL
 from benchmarks.faults.visible import bands_show
@@ -127,3 +131,29 @@ def test_a_programme_cuts_and_dissolves_between_its_clips() -> None:
     for shot, later in zip(programme.shots, programme.shots[1:], strict=False):
         assert later.first == shot.stop - shot.overlap
     assert programme.frame(programme.frames - 1).shape == (96, 96)
+
+
+def test_scenes_are_a_closed_form_of_their_index_and_lively_programmes_join_them(tmp_path: Path) -> None:
+    paths = []
+    for seed in range(4):
+        rgb = np.random.default_rng(seed).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+        paths.append(tmp_path / f"{seed}.png")
+        cv2.imwrite(str(paths[-1]), cv2.resize(rgb, (240, 160), interpolation=cv2.INTER_CUBIC))
+    one, again = (Scene(paths[:3], 96, 64, seed=5) for _ in range(2))
+    assert one.frame(40).shape == (96, 96) and (one.draw(40) == again.draw(40)).all()
+    assert all(s.held == 1 for s in moving_scenes(paths, (96, 64)))
+    (programme,) = lively(paths, 1.0, (96, 64))
+    assert len(programme.shots) == 60 and {j for *_, j in programme.shots} >= {"cut", "dissolve"}
+    starts = [first for _, _, first, _, _ in programme.shots]
+    assert starts == sorted(starts) and programme.frame(starts[1]).shape == (96, 96)
+
+
+def test_no_frames_are_dropped_where_the_clip_leaps_by_itself() -> None:
+    class Leaping(Shapes):
+        name = "leaping"
+
+        def frame(self, index: float) -> Picture:
+            return super().frame(index + 4 * (index >= 30))
+
+    assert moves_evenly(Shapes(), 5, 20) and moves_evenly(Leaping(), 5, 20)
+    assert not moves_evenly(Leaping(), 10, 40)

@@ -347,3 +347,22 @@ def test_missing_newer_and_unwritable_lakes_are_told_apart(tmp_path: Path, lake:
     format_file.write_text("[]")
     with pytest.raises(LakeError, match="damaged"):
         Lake.open(lake.path)
+
+
+def test_parts_are_written_a_row_group_at_a_time_across_analyzers(lake: Lake) -> None:
+    """Rows of many analyzers share row groups of 131,072, and come back in order with their own key columns."""
+    many, few = np.arange(200_000, dtype=np.float32) / 200_000, np.full(3, 0.25, np.float32)
+    rows = [
+        frames(LUMA, many, "b@1"),
+        frames(TALL, np.arange(100_000, dtype=np.int32), "c@1"),
+        frames(LUMA, few, "a@1"),
+    ]
+    lake.commit([lake.stage(A, analyzers=rows, valid_from=MOMENT)], "run")
+    (part,) = lake.path.glob("frames/*/*.parquet")
+    with pq.ParquetFile(part) as file:
+        assert [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)] == [131_072, 131_072, 37_859]
+        read = file.read()
+    assert read.column("analyzer").to_pylist()[::50_000] == ["a@1", *["b@1"] * 4, "c@1", "c@1"]
+    assert np.array_equal(read.column("luma_mean").to_numpy()[:200_003], np.concatenate([few, many]))
+    assert read.column("tall").null_count == 200_003 and read.column("tall").to_pylist()[-1] == 99_999
+    assert set(read.column("media_id").to_pylist()) == {A}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,13 @@ _ABRUPT = 2.5  # times a repeat's change that the steps beside it reach: motion 
 _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
-_REGULAR = 4  # repeats at equal distance that make a pattern
+_REGULAR, _LEAST_STEP = 4, 4  # repeats at equal distance that make a pattern, and the least distance in frames
 _LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
 _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
 _UNEVEN_SECONDS = 2.0  # looked at on each side
+_STALLED = 0.6  # of the usual step before it: after a smaller one motion catches up, and nothing is lost
 _JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 0.9
 
 
@@ -46,7 +46,7 @@ class Cadence(Detector):
 
     spec = Spec(
         name="cadence",
-        version=4,
+        version=5,
         summary="repeated and dropped frames, and pull-down patterns",
         outputs=(
             Column(
@@ -98,9 +98,12 @@ class Cadence(Detector):
 
 
 def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) frames lost before each frame: not at a repeat; in motion that leaps by itself only where the flow is sure."""
+    """(N,) frames lost before each: not at a repeat or after a stall; in motion that leaps by itself only where the flow
+    is sure."""
     lost, sure = (np.append(track[name][1:], 0.0) for name in ("lost_before_last", "sure_before_last"))
     lost[repeated | np.append(repeated[1:], False)] = 0.0
+    before = np.lib.stride_tricks.sliding_window_view(np.pad(change, (_AROUND, 0)), _AROUND)[: len(change)]
+    lost[before[:, -1] < _STALLED * np.median(before, axis=1)] = 0.0
     window = track.frames_in(_UNEVEN_SECONDS)
     for at in np.flatnonzero((lost > 0) & (sure == 0)):
         lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
@@ -150,19 +153,35 @@ def held(repeated: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def regular(places: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """(first, stop) of stretches of frames with repeats at an even distance of at least four frames; one may be unseen."""
+    """(first, stop) of stretches of frames with repeats at an even distance of at least four frames.
+
+    One may be unseen, and one in four may lie between: motion pauses too.
+    """
     found: list[tuple[int, int]] = []
-    steps = [int(b - a) for a, b in pairwise(places)]
-    at = 0
-    while at < len(steps):
-        step, end = steps[at], at
-        slack = 1 if step > 5 else 0
-        while end < len(steps) and min(abs(steps[end] - step), abs(steps[end] - 2 * step)) <= slack:
-            end += 1
-        if step >= 4 and end - at >= _REGULAR - 1:
-            found.append((int(places[at]), int(places[end]) + 1))
-        at = max(end, at + 1)
+    there, at = places.tolist(), 0
+    while at < len(there):
+        runs = [_run(there, at, then - there[at]) for then in there[at + 1 : at + 3]]
+        last, length = max(runs, key=lambda run: run[1], default=(at, 1))
+        if length >= _REGULAR and last - at + 1 <= length + length // _REGULAR:
+            found.append((there[at], there[last] + 1))
+        else:
+            last = at
+        at = last + 1
     return found
+
+
+def _run(there: list[int], at: int, step: int) -> tuple[int, int]:
+    """Where the repeats at `step` frames from each other that begin with number `at` end, and how many they are."""
+    if step < _LEAST_STEP:
+        return at, 1
+    slack, last, length = (1 if step > 5 else 0), at, 1
+    for number in range(at + 1, len(there)):
+        way = there[number] - there[last]
+        if way > 2 * step + slack:
+            break
+        if min(abs(way - step), abs(way - 2 * step)) <= slack:
+            last, length = number, length + 1
+    return last, length
 
 
 def _pulldown(track: Track, first: int, stop: int, repeated: NDArray[np.bool_]) -> Finding:

@@ -12,11 +12,12 @@ from mediaml.frames import FrameBatch
 from mediaml.media import MediaInfo
 from mediaml.spec import Column, Spec
 
-_TEETH = 8  # levels by which a line leaves the mean of the lines around it
-_LINES = 5  # in a row, every other one above and below the lines around: a thin line of the picture makes three
+_TEETH = 4  # levels by which a line leaves the mean of the lines around it
+_LINES = 4  # in a row, every other one above and below the lines around: a thin line of the picture makes three
 _MOVED = 4  # levels of change since the picture before
+_LOOKED_AT = 20_000  # combed samples of a picture that are compared with its motion; of more, every so many
 _AGREES = 0.5  # of the samples, those that agree less those that do not: a texture has about as many of both
-_WEAK, _STRONG = 0.0002, 0.0015  # share of the picture in combs
+_WEAK, _STRONG = 0.0004, 0.003  # share of the picture in combs
 _WEAK_SAMPLES, _STRONG_SAMPLES = 4, 2  # of one sign that make a finding
 _MIXED = 0.25  # of a span's combs that may have the other sign: those of the picture after the last comb have
 _FAINT = 0.05  # of the largest share: fainter samples do not begin or end a span
@@ -24,7 +25,7 @@ _JOIN_SECONDS = 1.5  # stillness hides combs: gaps between combed pictures that 
 
 
 class Combing(Detector):
-    """A sample is combed where five lines in a row leave the lines around to alternate sides, and what parts them is motion.
+    """A sample is combed where four lines in a row leave the lines around to alternate sides, and what parts them is motion.
 
     Fields of two instants differ by how far things moved between them. So where lines alternate, the difference between the
     fields has the sign of the change since the picture before, or throughout the opposite one, by which field is later. A
@@ -32,10 +33,10 @@ class Combing(Detector):
     Thus few samples tell: distant windows, if they have one sign in four pictures.
 
     Looked at twice a second on native luma.
-    kinds       "combing": at least two samples with combs on 0.15 % of the picture, or four on 0.02 %, of one sign; gaps of
-                up to 1.5 s closed. "interlaced": the stream says that its frames hold two fields; the whole file, whether or
+    kinds       "combing": at least two pictures with combs on 0.3 % of them, or four with 0.04 %, of one sign; gaps of up to
+                1.5 s closed. "interlaced": the stream says that its frames hold two fields; the whole file, whether or
                 not combs were seen
-    severity    combing: from 0.3 at 0.15 % to 1 at 10 % of the picture; interlaced: 0.3
+    severity    combing: from 0.3 at 0.3 % to 1 at 10 % of the picture; interlaced: 0.3
     """
 
     spec = Spec(
@@ -103,19 +104,21 @@ def combs(luma: Bytes, before: Bytes) -> tuple[float, float]:
     lines = luma.astype(np.int16)
     teeth = 2 * lines[1:-1] - lines[:-2] - lines[2:]
     teeth[1::2] *= -1  # lower field less upper throughout
-    column, inner = np.ones((_LINES, 1), np.uint8), slice(_LINES // 2, -(_LINES // 2))
-    least, most = (np.asarray(f(teeth, column), np.int16)[inner] for f in (cv2.erode, cv2.dilate))
+    column, rows = np.ones((_LINES, 1), np.uint8), len(teeth) - _LINES + 1
+    least, most = (np.asarray(f(teeth, column, anchor=(0, 0)), np.int16)[:rows] for f in (cv2.erode, cv2.dilate))
     low, high = least >= 2 * _TEETH, most <= -2 * _TEETH
     top, left = np.nonzero(low | high)
     if not len(top):
         return 0.0, 0.0
+    each = -(-len(top) // _LOOKED_AT)
+    top, left = top[::each], left[::each]
     line = top + 1 + _LINES // 2
     change = sum(
         w * (lines[line + k, left] - before[line + k, left].astype(np.int16)) for k, w in ((-1, 1), (0, 2), (1, 1))
     )
     alike = np.sign(change) * np.where(low[top, left], 1, -1) * (np.abs(change) >= 4 * _MOVED)
     total = int(np.count_nonzero(alike))
-    return float(alike.sum()) / low.size, abs(float(alike.sum())) / max(total, 1)
+    return each * float(alike.sum()) / low.size, abs(float(alike.sum())) / max(total, 1)
 
 
 def _flag(track: Track, order: str) -> Finding:
@@ -132,7 +135,7 @@ def _comb(track: Track, first: int, stop: int, shares: NDArray[np.float64], flag
     size = 100 * share[worst]
     message = f"combed pictures: fields differ on {size:.2g} % of the picture, in {often:.0f} % of the samples; {told}"
     severity = 0.3 + 0.7 * ramp(float(share[worst]), _STRONG, 0.1)
-    confidence = 0.6 + 0.4 * ramp(float(share[worst]), _STRONG, 6 * _STRONG)
+    confidence = 0.6 + 0.4 * ramp(float(share[worst]), _STRONG, 4 * _STRONG)
     return Finding(
         "combing", track.start[first], track.end[stop - 1], severity, confidence, track.start[first + worst], message
     )

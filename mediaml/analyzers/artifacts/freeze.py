@@ -20,9 +20,9 @@ _MOVING = 0.5  # levels of mean difference to the frame before that count as mot
 _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
-_RESTS, _RESTS_STEPS = 0.4, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
+_RESTS, _RESTS_STEPS = 0.6, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
-_LEAP = 1.8  # times the motion before it, that the first step after a freeze is when time was lost meanwhile
+_LEAP = 1.5  # times the largest of these steps, that the first step after a freeze is when time was lost meanwhile
 _SAME_SCENE = 0.7  # common part of the histograms before and after that step; a cut leaves less
 _FULL_SEVERITY_SECONDS = 4.0
 
@@ -35,7 +35,8 @@ class Freeze(Detector):
 
     kinds       "freeze": the picture was moving undiminished right up to the first repeated frame, which does not fade in
                 (see arrival.py). "still_picture": the picture has stood still since a cut, a fade or dissolve, motion that
-                came to rest or the file's start, for at least 1 s: a slide, a title or a photograph, seldom a fault
+                came to rest (and does not go on with a leap) or the file's start, for at least 1 s: a slide, a title or a
+                photograph, seldom a fault
     severity    freeze: length / 4 s, at most 1; still_picture: 0.1
     confidence  of a freeze: from 0.5 to 0.75 by the motion before it, and 0.25 more where motion goes on with a leap in the
                 same scene: then time was lost. An animation that stops at full speed and holds cannot be told from a freeze
@@ -126,9 +127,10 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     start, end = track.start[first], track.end[stop - 1]
     seconds, middle = end - start, (start + end) / 2
     arrived = bool(track["arrived"][first + 1 : first + 1 + _EQUAL_STEPS].any())
-    motion = 0.0 if arrived or first < 3 or _is_cut(change, first) or _rests(change, first) else _motion(change, first)
+    surely, after = _after(track, change, first, stop)
+    stopped = arrived or first < 3 or _is_cut(change, first) or (_rests(change, first) and not surely)
+    motion = 0.0 if stopped else _motion(change, first)
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
-        surely, after = _after(track, change, stop, motion)
         confidence = 0.5 + 0.25 * ramp(motion, _MOVING, 3.0) + (0.25 if surely else 0.0)
         message = f"the picture freezes for {seconds:.2f} s while in motion; {after}"
         return Finding("freeze", start, end, seconds / _FULL_SEVERITY_SECONDS, confidence, middle, message)
@@ -137,10 +139,13 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     return None
 
 
-def _after(track: Track, change: NDArray[np.float64], stop: int, motion: float) -> tuple[bool, str]:
-    """Whether motion goes on at frame `stop` as it does where time was lost, and the words for what it does."""
+def _after(track: Track, change: NDArray[np.float64], first: int, stop: int) -> tuple[bool, str]:
+    """Whether motion goes on at frame `stop` as it does where time was lost, and the words for what it does.
+
+    No motion that was meant makes more than a step's way in one step.
+    """
     same = stop < len(track) and bool(track["goes_on"][stop])
-    if same and change[stop] >= _LEAP * motion:
+    if same and change[stop] >= _LEAP * change[max(first - _RESTS_STEPS, 0) : first + 1].max():
         return True, "it goes on with a leap: what moved meanwhile is lost"
     if same:
         return False, "it goes on from where it stopped: an animation that holds looks the same"
