@@ -3,18 +3,19 @@
     python -m pipelines.nr_data DATA --shared ../shared/data --clips 3 --encodes 4 --parts train test
     python -m pipelines.nr_data DATA --shared ../shared/data --round 2 --clips 3 --encodes 5 --parts train
     python -m pipelines.nr_data DATA --shared ../shared/data --round 3 --clips 1 --encodes 4 --parts train
+    python -m pipelines.nr_data DATA --shared ../shared/data --round 4 --clips 1 --encodes 3 --parts train
 
 Sources (nr_sources.py) are windows of licensed pictures under a moving camera at native scale, and of real clips of the
 shared data folder where it is named. A window of 512x288 stands for a piece of a 1080-line picture: quality then concerns
 pixels, and an encode costs a fourteenth of a whole picture's. Each window is spoiled (noise, blur, an earlier encode, an
 upscale), scaled and encoded (nr_recipes.py): in the first round by x264, x265, SVT-AV1 or VP9, in the second by any of
-nr_encoders.py, in the third the same with much noise and more sizes. VMAF is libvmaf's (v0.6.1, out of the package
-imageio-ffmpeg), at the window's size after a bicubic upscale and at the encode's own size against the reference scaled to
-it; the reference is what went into the encoder, spoiled as it was, or the source.
+nr_encoders.py, in the third the same with much noise and more sizes, in the fourth by AV1's encoders. VMAF is libvmaf's
+(v0.6.1, out of the package imageio-ffmpeg), at the window's size after a bicubic upscale and at the encode's own size
+against the reference scaled to it; the reference is what went into the encoder, spoiled as it was, or the source.
 
 One .npz an encode: the encoded file and these four labels a frame. What a model sees of it is found when it is read
 (nr_encodes.py). Sources of the parts "test", "test2" and "test3" are never trained on; in them stand also sizes that no
-training encode has, and AV1.
+training encode has, and more AV1 than in training: a model that is fitted without it is measured on a codec it never saw.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from pipelines import nr_encoders
 from pipelines.nr_recipes import (
     PRESETS,
     Recipe,
+    draw_av1_recipe,
     draw_noisy_recipe,
     draw_recipe,
     draw_wider_recipe,
@@ -59,7 +61,7 @@ from pipelines.nr_sources import (
 from pipelines.training_media import encodes
 from pipelines.training_media.encodes import Codec, Planes
 
-PARTS_MADE = {1: ("train", "test"), 2: PARTS[:3], 3: ("train", "test3")}  # by each round
+PARTS_MADE = {1: ("train", "test"), 2: PARTS[:3], 3: ("train", "test3"), 4: ("train",)}  # by each round
 LABELS = ("vmaf_of_input", "vmaf_of_input_own_size", "vmaf_of_source", "vmaf_of_source_own_size")
 
 
@@ -158,7 +160,7 @@ def sources(settings: argparse.Namespace) -> Iterator[Source]:
         yield from reserved_sources(clips, settings.seed)
     if "test3" in parts:
         yield from fresh_sources(settings.shared, clips, settings.seed)
-    if settings.round == 3:
+    if settings.round >= 3:
         yield from added_sources(clips, settings.seed, parts, settings.pictures)
     yield from picture_sources(clips, settings.seed, parts, settings.pictures)
 
@@ -167,7 +169,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder for the encodes; what lies there is not made again")
     parser.add_argument("--shared", type=Path, help="the shared data folder, for real clips; without: pictures only")
-    parser.add_argument("--round", type=int, choices=(1, 2, 3), default=1, help="2: many encoders; 3: much noise")
+    parser.add_argument(
+        "--round", type=int, choices=(1, 2, 3, 4), default=1, help="2: many encoders; 3: much noise; 4: AV1"
+    )
     parser.add_argument("--clips", type=int, default=3, help="windows a picture")
     parser.add_argument("--pictures", type=int, help="only so many pictures, for a trial (default: all)")
     parser.add_argument("--first", type=int, default=0, help="the first window to make, where those before it are made")
@@ -211,6 +215,8 @@ def _drawn(source: Source, number_of_round: int, rng: np.random.Generator) -> Re
         return draw_recipe(source.part, rng)
     if number_of_round == 3 and source.part == "train":
         return draw_noisy_recipe(source.size, rng)
+    if number_of_round == 4:
+        return draw_av1_recipe(source.size, rng)
     return draw_wider_recipe(source.part, source.size, rng)
 
 

@@ -1,7 +1,7 @@
 """The encoders of mediaml_nr's second round of encodes: many codecs, several encoders a codec, their presets and tunes.
 
 They are those of the FFmpeg inside the package imageio-ffmpeg, which has more of them than PyAV's. All quality settings are
-constant quality or constant quantiser. AV1's encoders are for tests alone.
+constant quality or constant quantiser. AV1's encoders are for tests and the fourth round alone.
 """
 
 from __future__ import annotations
@@ -103,11 +103,14 @@ ENCODERS = {
 }  # fmt: skip
 
 
-def draw(test: bool, size: tuple[int, int], rng: np.random.Generator, *, later: bool = False) -> tuple[str, float, str]:
+def draw(
+    test: bool, size: tuple[int, int], rng: np.random.Generator, *, later: bool = False, codec: str | None = None
+) -> tuple[str, float, str]:
     """The name of an encoder, its quality setting, and which variant, for a picture of `size` (width, height); `later`: one
-    of the third round's variants too."""
+    of the third round's variants too; `codec`: one of its encoders, as often as in a test."""
     fits = [name != "kvazaar" or (size[0] % 8 == 0 and size[1] % 8 == 0) for name in ENCODERS]  # it takes no others
-    weights = np.array([e.weights[int(test)] for e in ENCODERS.values()]) * fits
+    wanted = [codec in (None, e.codec) for e in ENCODERS.values()]
+    weights = np.array([e.weights[int(test or codec is not None)] for e in ENCODERS.values()]) * fits * wanted
     name = str(rng.choice(list(ENCODERS), p=weights / weights.sum()))
     encoder = ENCODERS[name]
     quality = encoder.best + (encoder.worst - encoder.best) * rng.random()

@@ -14,7 +14,7 @@ from pipelines import nr_encoders
 from pipelines.training_media import encodes
 from pipelines.training_media.encodes import Codec, Planes
 
-FIRST_ENCODERS: tuple[Codec, ...] = ("x264", "x265", "vp9")  # of the first round; AV1 is kept for the tests
+FIRST_ENCODERS: tuple[Codec, ...] = ("x264", "x265", "vp9")  # of the first round
 PRESETS: dict[Codec, str] = {"x264": "fast", "x265": "veryfast", "vp9": "6", "svt-av1": "10"}
 CRF: dict[Codec, tuple[int, int]] = {"x264": (14, 44), "x265": (16, 45), "vp9": (12, 61), "svt-av1": (16, 61)}
 TRAIN_SCALES, NEW_SCALES = (1.0, 0.667, 0.5, 0.333), (0.75, 0.4)
@@ -69,20 +69,33 @@ def draw_wider_recipe(part: str, size: tuple[int, int], rng: np.random.Generator
     scale = 1.0 if rng.random() < 0.5 else float(rng.choice(TRAIN_SCALES[1:]))
     if test and rng.random() < 0.4:
         scale = float(rng.choice(NEW_SCALES))
-    return _drawn(scale, size, _WIDER_SHARES, rng, test=test, later=False)
+    return _drawn(scale, size, _WIDER_SHARES, rng, test=test)
 
 
 def draw_noisy_recipe(size: tuple[int, int], rng: np.random.Generator) -> Recipe:
     """Third round's training: nearly half of it noisy, two thirds made smaller, and more settings of the encoders."""
     scale = 1.0 if rng.random() < 0.35 else float(rng.choice(_MORE_SCALES))
-    return _drawn(scale, size, _NOISY_SHARES, rng, test=False, later=True)
+    return _drawn(scale, size, _NOISY_SHARES, rng, later=True)
+
+
+def draw_av1_recipe(size: tuple[int, int], rng: np.random.Generator) -> Recipe:
+    """Fourth round: AV1's three encoders, for training, spoiled as in the second round."""
+    scale = 1.0 if rng.random() < 0.45 else float(rng.choice(_MORE_SCALES))
+    return _drawn(scale, size, _WIDER_SHARES, rng, codec="av1")
 
 
 def _drawn(
-    scale: float, size: tuple[int, int], shares: Sequence[float], rng: np.random.Generator, *, test: bool, later: bool
+    scale: float,
+    size: tuple[int, int],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    *,
+    test: bool = False,
+    later: bool = False,
+    codec: str | None = None,
 ) -> Recipe:
     at = _even(size[0] * scale), _even(size[1] * scale)
-    name, quality, variant = nr_encoders.draw(test, at, rng, later=later)
+    name, quality, variant = nr_encoders.draw(test, at, rng, later=later, codec=codec)
     spoil = str(rng.choice(_WIDER_SPOILS, p=shares))
     amount = float(rng.uniform(*_AMOUNTS[spoil]))
     drawn = int(rng.choice([8, 12, 250], p=[0.15, 0.15, 0.7]))

@@ -39,7 +39,7 @@ REAL_CLIPS = 3  # real video is rare: so many times the windows of a picture
 STILLS = "sr-images/majedelhelou+denoising_datasets/CUrban100"  # ten streets and buildings, half of them for the test
 MEMBERS = {"bikes": ("test", True), "concert": ("train", False)}  # of sample_media
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "china", "flower")  # of sample_media, for test2
-ROUNDS = {1: 0, 2: 100, 3: 200}  # added to the number of a window
+ROUNDS = {1: 0, 2: 100, 3: 200, 4: 300}  # added to the number of a window
 _VP9 = "media-edge/androidx+media/libraries/test_data/src/test/assets/media/vp9"
 FRESH = (f"{_VP9}/bear-vp9.webm", f"{_VP9}/roadtrip-vp92-10bit.webm")  # below the shared data folder, for test3
 _LONGEST = 420  # frames of a clip that are read
@@ -84,7 +84,7 @@ def picture_sources(
 def added_sources(
     clips: range, seed: int, parts: Sequence[str], pictures_at_most: int | None = None
 ) -> Iterator[Source]:
-    """The windows `clips` of pictures that were listed for the third round: more to train on, and test3."""
+    """The windows `clips` of pictures that were listed for the third round and the fourth: more to train on, and test3."""
     splits: tuple[tuple[str, pictures.Split], ...] = (("train", "added"), ("test3", "test3"))
     for part, split in splits:
         if part not in parts:

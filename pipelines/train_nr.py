@@ -3,6 +3,7 @@ writes the weights.
 
     python -m pipelines.train_nr DATA -o weights/mediaml_nr.safetensors                     # encodes made before by nr_data
     python -m pipelines.train_nr DATA -o net.safetensors --make --shared ../shared/data     # makes them first
+    python -m pipelines.train_nr DATA -o net.safetensors --without av1      # to be measured on a codec it never saw
 
 The committed weights: weights/cards/mediaml_nr.md. Everything is fitted in closed form: principal components of the
 statistics, then a kernel regression on VMAF against what went into the encoder, at the source's size and at the encode's
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mediaml.nets.mediaml_nr import COMPONENTS, Calibration, MediamlNr, Seen, codec_number, save, views_known
+from mediaml.nets.mediaml_nr import CODECS, COMPONENTS, Calibration, MediamlNr, Seen, codec_number, save, views_known
 from pipelines import nr_fit
 from pipelines.nr_encodes import Encode, read_all
 
@@ -116,7 +117,7 @@ def _makes(settings: argparse.Namespace) -> list[list[str]]:
     """The arguments of nr_data.py for what the committed weights were fitted to: real clips and stills, then pictures, of
     all rounds."""
     found = []
-    for turn, real, drawn, encodes in ((1, 8, 3, 4), (2, 4, 3, 5), (3, 0, 1, 4)):
+    for turn, real, drawn, encodes in ((1, 8, 3, 4), (2, 4, 3, 5), (3, 0, 1, 4), (4, 2, 1, 3)):
         same = ["--round", str(turn), "--encodes", str(settings.encodes or encodes), "--parts", "train"]
         if settings.shared and real:
             clips = str(settings.clips or real)
@@ -133,13 +134,20 @@ def main() -> None:
     parser.add_argument("--make", action="store_true", help="make the encodes first")
     parser.add_argument("--shared", type=Path, help="with --make: the shared data folder, for real clips")
     parser.add_argument("--pictures", type=int, help="with --make: only so many pictures, for a trial (default: all)")
-    parser.add_argument("--clips", type=int, help="with --make: windows a picture, for a trial (default: 3, 3 and 1)")
-    parser.add_argument("--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, 5 and 4)")
+    parser.add_argument(
+        "--clips", type=int, help="with --make: windows a picture, for a trial (default: 3, 3, 1 and 1)"
+    )
+    parser.add_argument(
+        "--encodes", type=int, help="with --make: encodes a window, for a trial (default: 4, 5, 4 and 3)"
+    )
+    parser.add_argument("--without", choices=CODECS, help="leave the encodes of a codec out")
     settings = parser.parse_args()
     if settings.make:
         for arguments in _makes(settings):
             subprocess.run([sys.executable, "-m", "pipelines.nr_data", str(settings.data), *arguments], check=True)
     encodes, seen = read_all(settings.data, "train")
+    kept = [i for i, e in enumerate(encodes) if settings.without != CODECS[codec_number(e.codec)]]
+    encodes, seen = [encodes[i] for i in kept], [seen[i] for i in kept]
     print(f"{len(encodes)} encodes of {len({e.group for e in encodes})} sources", flush=True)
     net, calibration = fit(encodes, seen)
     save(settings.out, net, calibration)

@@ -24,7 +24,19 @@ from mediaml.nets.nr_statistics import STATISTICS, fragments, statistics
 
 FACTS = 12  # numbers in `nr_facts.facts_vector`
 MAX_SCALE = 3.0  # shown at up to this many times its own height in training
-TRAINED_CODECS = ("h264", "hevc", "vp9", "vvc", "vp8", "mpeg2video", "mpeg4", "flv1", "theora", "mjpeg")
+CODECS = (
+    "h264",
+    "hevc",
+    "vp9",
+    "vvc",
+    "vp8",
+    "mpeg2video",
+    "mpeg4",
+    "flv1",
+    "theora",
+    "mjpeg",
+    "av1",
+)  # numbers in weights
 _KIN = {"mpeg1video": "mpeg2video", "h263": "flv1"}  # as good as the same
 COMPONENTS = 160
 _LARGEST = 5.0  # deviations of training, beyond which an input counts as so many
@@ -111,8 +123,13 @@ class MediamlNr(nn.Module):
         """What is seen of N pictures, facts (N, 12) with NaN where unknown, scale (N,): height shown over own, and the codec
         of all (FFmpeg's name)."""
         view = views_known(facts).int().argmax(dim=0)  # the first
-        quality, spread = self.kernel(self.inputs(seen, facts, scale), view, codec_number(codec))
+        number = codec_number(codec) if self.knows(codec) else UNKNOWN
+        quality, spread = self.kernel(self.inputs(seen, facts, scale), view, number)
         return Prediction(quality.clamp(0, 100), spread)
+
+    def knows(self, codec: str) -> bool:
+        """Whether an encode that it was fitted to is of that codec (FFmpeg's name)."""
+        return bool((self.kernel.codecs == codec_number(codec)).any())
 
 
 def views_known(facts: Tensor) -> Tensor:
@@ -122,9 +139,9 @@ def views_known(facts: Tensor) -> Tensor:
 
 
 def codec_number(codec: str) -> int:
-    """Its place among TRAINED_CODECS; UNKNOWN for others."""
+    """Its place among CODECS; UNKNOWN for others."""
     codec = _KIN.get(codec, codec)
-    return TRAINED_CODECS.index(codec) if codec in TRAINED_CODECS else UNKNOWN
+    return CODECS.index(codec) if codec in CODECS else UNKNOWN
 
 
 def _known(values: Tensor) -> Tensor:
@@ -150,9 +167,8 @@ class Calibration(NamedTuple):
     other_picture: float
     other_clip: float
 
-    def of(self, codec: str) -> tuple[float, float]:
-        """The factors of a picture and of a clip; `codec` is FFmpeg's name."""
-        known = codec_number(codec) != UNKNOWN
+    def of(self, *, known: bool) -> tuple[float, float]:
+        """The factors of a picture and of a clip, of a codec that training encodes were of (`MediamlNr.knows`) or not."""
         return (self.picture, self.clip) if known else (self.other_picture, self.other_clip)
 
 

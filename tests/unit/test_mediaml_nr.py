@@ -23,7 +23,7 @@ from mediaml.engine.score.single import parse_limits, score_single
 from mediaml.errors import InvalidValue, NoStreams
 from mediaml.frames import Bitstream, FrameBatch, Planes
 from mediaml.nets.kernel_ridge import KernelRidge
-from mediaml.nets.mediaml_nr import FACTS, MediamlNr, Seen, interval
+from mediaml.nets.mediaml_nr import FACTS, MediamlNr, Seen, codec_number, interval
 from mediaml.nets.nr_facts import facts_vector
 from mediaml.nets.nr_kernel import UNKNOWN, Kernel, coarse, codes_of
 from mediaml.nets.nr_motion import changes
@@ -192,6 +192,13 @@ def test_network_works_without_facts_and_keeps_to_its_range() -> None:
     assert quality.shape == (3,) and (quality >= 0).all() and (quality <= 100).all() and (spread > 0).all()
     low, high = interval(quality, spread, 2.0)
     assert (low <= quality).all() and (quality <= high).all() and (low >= 0).all() and (high <= 100).all()
+
+
+def test_a_codec_is_known_where_an_encode_of_it_was_learned_from() -> None:
+    net = MediamlNr(points=3)
+    net.kernel.codecs[:] = torch.tensor([codec_number(c) for c in ("h264", "h264", "flv1")])
+    assert net.knows("h264") and net.knows("h263")  # the same as flv1
+    assert not any(net.knows(c) for c in ("av1", "hevc", "prores", ""))
 
 
 def learned(seed: int = 0) -> Data:

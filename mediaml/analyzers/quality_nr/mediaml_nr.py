@@ -40,7 +40,7 @@ class MediamlNrQuality(FrameAnalyzer):
 
     spec = Spec(
         name="mediaml_nr",
-        version=5,
+        version=6,
         summary="predicted VMAF without a reference, with its 95 % interval",
         outputs=(
             _column("nr_quality", "predicted VMAF at the file's own size"),
@@ -85,7 +85,7 @@ class MediamlNrQuality(FrameAnalyzer):
         own = self._net(seen, facts, torch.ones(len(batch), device=batch.device), self._codec)
         shown = self._on_screen(seen, facts, height)
         self._kept.append(torch.stack([*own, shown]))  # (3, N)
-        low, high = interval(own.quality, own.spread, self._calibration.of(self._codec)[0])
+        low, high = interval(own.quality, own.spread, self._calibration.of(known=self._net.knows(self._codec))[0])
         return {"nr_quality": own.quality, "nr_quality_low": low, "nr_quality_high": high, "nr_quality_1080": shown}
 
     def _look(self, batch: FrameBatch, planes: Planes) -> Seen:
@@ -110,7 +110,7 @@ class MediamlNrQuality(FrameAnalyzer):
             return {}
         quality, spread, shown = kept
         middle = quality.mean()
-        low, high = interval(middle, spread.mean(), self._calibration.of(self._codec)[1])
+        low, high = interval(middle, spread.mean(), self._calibration.of(known=self._net.knows(self._codec))[1])
         values = [middle, low, high, shown[shown.isfinite()].mean()]  # the mean of none is NaN
         names = (c.name for c in self.spec.columns(Table.FILES))
         return {Table.FILES: {n: [_number(v)] for n, v in zip(names, values, strict=True)}}
