@@ -26,7 +26,7 @@ _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
 _REGULAR, _LEAST_STEP = 4, 4  # repeats at equal distance that make a pattern, and the least distance in frames
-_LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
+_LEAST_REPEATS = 2  # runs of them in one span: a single stall is no finding
 _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
@@ -88,7 +88,8 @@ class Cadence(Detector):
             uneven[first:stop] = False
         found = [_pulldown(track, first, stop, repeated) for first, stop in patterns]
         groups = track.spans(uneven, join=_JOIN_SECONDS, minimum=0.0)
-        found += [_repeats(track, a, b, uneven) for a, b in groups if uneven[a:b].sum() >= _LEAST_REPEATS]
+        stalls = uneven & ~np.append(False, uneven[:-1])
+        found += [_repeats(track, a, b, uneven) for a, b in groups if stalls[a:b].sum() >= _LEAST_REPEATS]
         lost = _lost(track, change, repeated)
         return found + [_drops(track, a, b, lost) for a, b in _leap_spans(track, lost)]
 

@@ -27,7 +27,7 @@ _RESTS, _RESTS_STEPS = 0.6, 8  # of the usual one of so many steps before: the l
 _SLOWS = 0.6, 0.85  # of the flow of the step before: the last step, and the one before it, if motion comes to rest
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _LEAP = 1.5  # times the largest of these steps, that the first step after a freeze is when time was lost meanwhile
-_SAME_SCENE = 0.7  # common part of the histograms before and after that step; a cut leaves less
+_SAME_SCENE = 0.82  # common part of the histograms before and after that step; a cut leaves less
 _FULL_SEVERITY_SECONDS = 4.0
 
 
