@@ -26,7 +26,7 @@ _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
 _REGULAR, _LEAST_STEP = 4, 4  # repeats at equal distance that make a pattern, and the least distance in frames
-_LEAST_REPEATS = 2  # runs of them in one span: a single stall is no finding
+_LEAST_REPEATS = 2  # stalls with repeats in one span: a single one, however uneven, is no finding
 _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
@@ -81,15 +81,18 @@ class Cadence(Detector):
 
     def judge(self, track: Track) -> list[Finding]:
         change = np.nan_to_num(track["change"])
-        repeated = _repeated(track, change, usual_change(change))
+        usual = usual_change(change)
+        repeated = _repeated(track, change, usual)
         patterns = regular(np.flatnonzero(repeated))
         uneven = repeated & ~held(repeated)
         for first, stop in patterns:
             uneven[first:stop] = False
         found = [_pulldown(track, first, stop, repeated) for first, stop in patterns]
         groups = track.spans(uneven, join=_JOIN_SECONDS, minimum=0.0)
-        stalls = uneven & ~np.append(False, uneven[:-1])
-        found += [_repeats(track, a, b, uneven) for a, b in groups if stalls[a:b].sum() >= _LEAST_REPEATS]
+        slow = flagged_spans((uneven | (change < _STALLED * usual)).tolist(), join=0, minimum=1)
+        stalls = np.array([span for span in slow if uneven[slice(*span)].any()], np.intp).reshape(-1, 2)
+        enough = [(a, b) for a, b in groups if ((stalls[:, 0] < b) & (stalls[:, 1] > a)).sum() >= _LEAST_REPEATS]
+        found += [_repeats(track, a, b, uneven) for a, b in enough]
         lost = _lost(track, change, repeated)
         return found + [_drops(track, a, b, lost) for a, b in _leap_spans(track, lost)]
 
