@@ -213,6 +213,14 @@ def test_motion_that_turns_back_pauses_without_repeats() -> None:
     assert "pulldown" in kinds(small_spans(Cadence(), panning(1, step=3.0, indices=onward)))
 
 
+def test_one_uneven_stall_is_no_finding() -> None:
+    """A hand that comes nearly to rest, drifts, and goes on: two frames that hardly change, of one pause."""
+    once = [1.0] * 15 + [0.0, 0.45, 0.0] + [1.0] * 15
+    assert small_spans(Cadence(), panning(1, step=3.0, indices=np.cumsum(once).tolist())) == []
+    twice = [1.0] * 15 + [0.0, 1.0, 0.0] + [1.0] * 15
+    assert kinds(small_spans(Cadence(), panning(1, step=3.0, indices=np.cumsum(twice).tolist()))) == ["repeated_frames"]
+
+
 def test_drawings_on_threes_under_a_dissolve_leap_evenly() -> None:
     """Every third step is larger than those beside it, again and again: no frames are lost."""
     held = panning(1, step=1.0, indices=[3.0 * (i // 3) for i in range(60)]).astype(float)
