@@ -194,14 +194,15 @@ def held(repeated: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def regular(places: NDArray[np.intp]) -> list[tuple[int, int]]:
     """(first, stop) of stretches of frames with repeats at an even distance of at least four frames.
 
-    One may be unseen, and one in four may lie between: motion pauses too.
+    One may be unseen; of at least six, one in four may lie between: motion pauses too.
     """
     found: list[tuple[int, int]] = []
     there, at = places.tolist(), 0
     while at < len(there):
         runs = [_run(there, at, then - there[at]) for then in there[at + 1 : at + 3]]
         last, length = max(runs, key=lambda run: run[1], default=(at, 1))
-        if length >= _REGULAR and last - at + 1 <= length + length // _REGULAR:
+        between = last - at + 1 - length
+        if length >= _REGULAR + 2 * (between > 0) and between <= length // _REGULAR:
             found.append((there[at], there[last] + 1))
         else:
             last = at
