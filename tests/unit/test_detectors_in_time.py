@@ -94,6 +94,22 @@ def test_motion_that_slows_down_to_rest_is_no_freeze() -> None:
     assert kinds(small_spans(Freeze(), np.concatenate([panning(30), still]))) == ["still_picture"]
 
 
+def test_a_pan_that_eases_into_rest_over_fine_texture_is_no_freeze() -> None:
+    """The change of fine texture hardly falls while the pan slows down; the flow does."""
+    eased = np.concatenate([np.arange(12), 11 + np.cumsum([0.8, 0.65, 0.5, 0.35, 0.2]), np.full(30, 13.5)])
+    rng = np.random.default_rng(5)
+    fine = np.repeat(rng.integers(60, 190, (144, 400, 1)), 3, axis=2)
+    fine = (fine + np.roll(fine, 1, axis=1) + np.roll(fine, 1, axis=0)) / 3
+
+    def shown(places: Sequence[float]) -> NDArray[np.uint8]:
+        at = [8 * p for p in places]
+        whole = [(1 - x % 1) * np.roll(fine, -int(x), axis=1) + x % 1 * np.roll(fine, -int(x) - 1, axis=1) for x in at]
+        return np.stack([np.rint(w[:, :256]).astype(np.uint8) for w in whole])
+
+    assert kinds(small_spans(Freeze(), shown(eased.tolist()))) == ["still_picture"]
+    assert kinds(small_spans(Freeze(), shown([*range(16), *[15] * 30]))) == ["freeze"]
+
+
 def test_noise_on_a_still_scene_is_no_freeze() -> None:
     still = np.concatenate([panning(10), noisy(panning(50, step=0.0), 2.0)])
     assert small_spans(Freeze(), still) == []
@@ -187,6 +203,30 @@ def test_a_picture_that_is_drawn_anew_is_no_leap() -> None:
 def test_motion_that_catches_up_after_a_stall_has_lost_nothing() -> None:
     places = np.cumsum([2.0] * 20 + [0.8, 3.2] + [2.0] * 12 + [0.8, 3.2] + [2.0] * 20) / 2
     assert small_spans(Cadence(), panning(1, indices=places.tolist())) == []
+
+
+def test_motion_that_turns_back_pauses_without_repeats() -> None:
+    there, back = [1.0] * 10 + [0.0], [-1.0] * 10 + [0.0]
+    swings = np.cumsum([*there, *back, *there, *back, 1.0]).tolist()
+    assert small_spans(Cadence(), panning(1, step=3.0, indices=swings)) == []
+    onward = np.cumsum([*there, *there, *there, *there, 1.0]).tolist()
+    assert "pulldown" in kinds(small_spans(Cadence(), panning(1, step=3.0, indices=onward)))
+
+
+def test_one_uneven_stall_is_no_finding() -> None:
+    """A hand that comes nearly to rest, drifts, and goes on: two frames that hardly change, of one pause."""
+    once = [1.0] * 15 + [0.0, 0.45, 0.0] + [1.0] * 15
+    assert small_spans(Cadence(), panning(1, step=3.0, indices=np.cumsum(once).tolist())) == []
+    twice = [1.0] * 15 + [0.0, 1.0, 0.0] + [1.0] * 15
+    assert kinds(small_spans(Cadence(), panning(1, step=3.0, indices=np.cumsum(twice).tolist()))) == ["repeated_frames"]
+
+
+def test_drawings_on_threes_under_a_dissolve_leap_evenly() -> None:
+    """Every third step is larger than those beside it, again and again: no frames are lost."""
+    held = panning(1, step=1.0, indices=[3.0 * (i // 3) for i in range(60)]).astype(float)
+    moving = panning(60, seed=9, step=1.0).astype(float)
+    rgb = np.rint((held + moving) / 2).astype(np.uint8)
+    assert [f for f in small_spans(Cadence(), rgb) if f["kind"] == "dropped_frames"] == []
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])

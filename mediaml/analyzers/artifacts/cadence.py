@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
 from mediaml.analyzers.artifacts.motion_jumps import Leaps
+from mediaml.analyzers.artifacts.motion_turns import Turns
 from mediaml.analyzers.artifacts.small_view import SMALL, Change, grey
 from mediaml.frames import FrameBatch
 from mediaml.ops.flagged_spans import flagged_spans
@@ -25,17 +26,18 @@ _AROUND = 3  # frames looked at on each side for the usual change
 _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or threes, or play at half rate or less
 _HELD_WINDOW = 13  # frames
 _REGULAR, _LEAST_STEP = 4, 4  # repeats at equal distance that make a pattern, and the least distance in frames
-_LEAST_REPEATS = 2  # in one span: a single frame shown twice is no finding
+_LEAST_REPEATS = 2  # stalls with repeats in one span: a single one, however uneven, is no finding
 _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
 _UNEVEN_SECONDS = 2.0  # looked at on each side
 _STALLED = 0.6  # of the usual step before it: after a smaller one motion catches up, and nothing is lost
-_JOIN_SECONDS, _JOIN_DROPS_SECONDS = 1.2, 0.9
+_JOIN_SECONDS, _JOIN_DROPS_SECONDS, _JOIN_SURE_SECONDS = 1.2, 0.9, 1.8
 
 
 class Cadence(Detector):
-    """Repeats: a frame that nowhere differs from the one before while its neighbours move. Drops: see motion_jumps.py.
+    """Repeats: a frame that nowhere differs from the one before while its neighbours move on; motion that turns back pauses
+    too (see motion_turns.py). Drops: see motion_jumps.py.
 
     kinds     "pulldown": repeats at an even distance of four frames or more, at least four of them (24 in 25, 24 in 30, 25
               in 30); "repeated_frames": uneven ones; "dropped_frames": motion leaps. Repeats in every second or third frame
@@ -65,36 +67,51 @@ class Cadence(Detector):
     )  # fmt: skip
 
     def reset(self) -> None:
-        self._change, self._leaps = Change(), Leaps()
+        self._change, self._leaps, self._turns = Change(), Leaps(), Turns()
 
     def measure(self, batch: FrameBatch) -> Measures:
         change, largest = self._change.measure(batch)
         leaps = [self._leaps.push(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)]
+        turned = np.array(
+            [self._turns.push(frame, value) for frame, value in zip(grey(batch), change.tolist(), strict=True)]
+        )
         lost, sure = np.array([leap.lost for leap in leaps]), np.array([leap.sure for leap in leaps])
-        return {"change": change, "largest": largest, "lost_before_last": lost, "sure_before_last": sure}
+        kept = {"change": change, "largest": largest, "turned": turned}
+        return kept | {"lost_before_last": lost, "sure_before_last": sure}
 
     def judge(self, track: Track) -> list[Finding]:
         change = np.nan_to_num(track["change"])
-        repeated = repeats(change, np.nan_to_num(track["largest"]), usual_change(change))
+        usual = usual_change(change)
+        repeated = _repeated(track, change, usual)
         patterns = regular(np.flatnonzero(repeated))
         uneven = repeated & ~held(repeated)
         for first, stop in patterns:
             uneven[first:stop] = False
         found = [_pulldown(track, first, stop, repeated) for first, stop in patterns]
         groups = track.spans(uneven, join=_JOIN_SECONDS, minimum=0.0)
-        found += [_repeats(track, a, b, uneven) for a, b in groups if uneven[a:b].sum() >= _LEAST_REPEATS]
+        slow = flagged_spans((uneven | (change < _STALLED * usual)).tolist(), join=0, minimum=1)
+        stalls = np.array([span for span in slow if uneven[slice(*span)].any()], np.intp).reshape(-1, 2)
+        enough = [(a, b) for a, b in groups if ((stalls[:, 0] < b) & (stalls[:, 1] > a)).sum() >= _LEAST_REPEATS]
+        found += [_repeats(track, a, b, uneven) for a, b in enough]
         lost = _lost(track, change, repeated)
-        leaps = track.spans(lost > 0, join=_JOIN_DROPS_SECONDS, minimum=0.0)
-        return found + [_drops(track, a, b, lost) for a, b in leaps if (lost[a:b] > 0).sum() >= _LEAST_LEAPS]
+        return found + [_drops(track, a, b, lost) for a, b in _leap_spans(track, lost)]
 
     def facts(self, track: Track) -> Mapping[str, Any]:
         change = np.nan_to_num(track["change"])
         usual = usual_change(change)
-        moving, repeated = usual >= _MOVING, repeats(change, np.nan_to_num(track["largest"]), usual)
+        moving, repeated = usual >= _MOVING, _repeated(track, change, usual)
         return {
             "repeat_share": int(repeated.sum()) / int(moving.sum()) if moving.any() else None,
             "frames_lost": int(_lost(track, change, repeated).sum()),
         }
+
+
+def _repeated(track: Track, change: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) repeats, less the pauses in which motion turns back."""
+    found = repeats(change, np.nan_to_num(track["largest"]), usual)
+    for first, stop in flagged_spans(found.tolist(), join=0, minimum=1):
+        found[first:stop] &= not (stop < len(found) and track["turned"][stop])
+    return found
 
 
 def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -104,10 +121,32 @@ def _lost(track: Track, change: NDArray[np.float64], repeated: NDArray[np.bool_]
     lost[repeated | np.append(repeated[1:], False)] = 0.0
     before = np.lib.stride_tricks.sliding_window_view(np.pad(change, (_AROUND, 0)), _AROUND)[: len(change)]
     lost[before[:, -1] < _STALLED * np.median(before, axis=1)] = 0.0
+    lost[_drawings(np.flatnonzero(lost))] = 0.0
     window = track.frames_in(_UNEVEN_SECONDS)
     for at in np.flatnonzero((lost > 0) & (sure == 0)):
         lost[at] *= unevenness(change[max(0, at - window) : at + window]) <= _UNEVEN
     return lost
+
+
+def _leap_spans(track: Track, lost: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """(first, stop) of at least two leaps: within 0.9 s of each other, or 1.8 s where the flow is sure of both."""
+    sure = np.append(track["sure_before_last"][1:], 0.0) > 0
+    near, far = track.frames_in(_JOIN_DROPS_SECONDS), track.frames_in(_JOIN_SURE_SECONDS)
+    groups: list[list[int]] = []
+    for at in np.flatnonzero(lost).tolist():
+        last = groups[-1][-1] if groups else None
+        if last is not None and at - last <= (far if sure[at] and sure[last] else near):
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    return [(group[0], group[-1] + 1) for group in groups if len(group) >= _LEAST_LEAPS]
+
+
+def _drawings(leaps: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Leaps in every second or third frame, three and more: drawings on twos or threes under something else that moves."""
+    ways = np.diff(leaps)
+    even = (ways[1:] == ways[:-1]) & (ways[1:] <= 3)
+    return leaps[np.unique(np.flatnonzero(even)[:, None] + np.arange(3))]
 
 
 def without_cuts(change: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,14 +194,15 @@ def held(repeated: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def regular(places: NDArray[np.intp]) -> list[tuple[int, int]]:
     """(first, stop) of stretches of frames with repeats at an even distance of at least four frames.
 
-    One may be unseen, and one in four may lie between: motion pauses too.
+    One may be unseen; of at least six, one in four may lie between: motion pauses too.
     """
     found: list[tuple[int, int]] = []
     there, at = places.tolist(), 0
     while at < len(there):
         runs = [_run(there, at, then - there[at]) for then in there[at + 1 : at + 3]]
         last, length = max(runs, key=lambda run: run[1], default=(at, 1))
-        if length >= _REGULAR and last - at + 1 <= length + length // _REGULAR:
+        between = last - at + 1 - length
+        if length >= _REGULAR + 2 * (between > 0) and between <= length // _REGULAR:
             found.append((there[at], there[last] + 1))
         else:
             last = at

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.arrival import LOOKS_BACK, arrives
 from mediaml.analyzers.artifacts.findings import Detector, Finding, Measures, Track, ramp
+from mediaml.analyzers.artifacts.motion_jumps import flow
 from mediaml.analyzers.artifacts.small_view import SMALL, Bytes, Change, Floats, block_means, grey, histogram
 from mediaml.frames import FrameBatch
 from mediaml.spec import Column, Spec
@@ -21,9 +24,10 @@ _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
 _RESTS, _RESTS_STEPS = 0.6, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
+_SLOWS = 0.6, 0.85  # of the flow of the step before: the last step, and the one before it, if motion comes to rest
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _LEAP = 1.5  # times the largest of these steps, that the first step after a freeze is when time was lost meanwhile
-_SAME_SCENE = 0.7  # common part of the histograms before and after that step; a cut leaves less
+_SAME_SCENE = 0.82  # common part of the histograms before and after that step; a cut leaves less
 _FULL_SEVERITY_SECONDS = 4.0
 
 
@@ -73,7 +77,7 @@ class Freeze(Detector):
     def measure(self, batch: FrameBatch) -> Measures:
         change, _ = self._change.measure(batch)
         looked = [self._look(frame, step) for frame, step in zip(grey(batch), change.tolist(), strict=True)]
-        arrived, goes_on = (np.array(flags) for flags in zip(*looked, strict=True))
+        arrived, goes_on, slows = (np.array(flags) for flags in zip(*looked, strict=True))
         blocks = block_means(batch)
         run = np.empty(len(blocks))
         for i, picture in enumerate(blocks):
@@ -81,23 +85,24 @@ class Freeze(Detector):
                 self._anchor, self._runs = picture.copy(), self._runs + 1
             run[i] = self._runs
         spread = blocks.max(axis=(1, 2)) - blocks.min(axis=(1, 2))
-        return {"frame_change": change, "run": run, "spread": spread, "arrived": arrived, "goes_on": goes_on}
+        kept = {"arrived": arrived, "goes_on": goes_on, "slows": slows}
+        return {"frame_change": change, "run": run, "spread": spread} | kept
 
-    def _look(self, frame: Bytes, step: float) -> tuple[bool, bool]:
-        """Whether a stillness that begins three frames before this one has come by a fade or a cut; and whether one that ends
-        here ends in the same scene."""
+    def _look(self, frame: Bytes, step: float) -> tuple[bool, bool, bool]:
+        """Whether a stillness that begins three frames before this one has come by a fade or a cut; whether one that ends
+        here ends in the same scene; and whether the motion before the first one slows down."""
         self._frames.append(frame)
         self._steps.append(step)
         steps = list(self._steps)
         if len(steps) <= _EQUAL_STEPS:
-            return False, False
+            return False, False, False
         *_, before, now = self._frames
         if step >= _MOVING and max(steps[:-1]) <= _EQUAL:
-            return False, float(np.minimum(histogram(before), histogram(now)).sum()) >= _SAME_SCENE
+            return False, float(np.minimum(histogram(before), histogram(now)).sum()) >= _SAME_SCENE, False
         if not steps[0] > _EQUAL or max(steps[1:]) > _EQUAL:
-            return False, False
+            return False, False, False
         *earlier, still = list(self._frames)[:-_EQUAL_STEPS]
-        return arrives(still, earlier), False
+        return arrives(still, earlier), False, _slows(still, earlier)
 
     def judge(self, track: Track) -> list[Finding]:
         run, change = track["run"], np.nan_to_num(track["frame_change"], nan=255.0)
@@ -126,9 +131,9 @@ def _begin(change: NDArray[np.float64], first: int, stop: int) -> int:
 def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -> Finding | None:
     start, end = track.start[first], track.end[stop - 1]
     seconds, middle = end - start, (start + end) / 2
-    arrived = bool(track["arrived"][first + 1 : first + 1 + _EQUAL_STEPS].any())
+    arrived, slows = (bool(track[n][first + 1 : first + 1 + _EQUAL_STEPS].any()) for n in ("arrived", "slows"))
     surely, after = _after(track, change, first, stop)
-    stopped = arrived or first < 3 or _is_cut(change, first) or (_rests(change, first) and not surely)
+    stopped = arrived or first < 3 or _is_cut(change, first) or ((slows or _rests(change, first)) and not surely)
     motion = 0.0 if stopped else _motion(change, first)
     if motion >= _MOVING and seconds >= _MINIMUM_SECONDS:
         confidence = 0.5 + 0.25 * ramp(motion, _MOVING, 3.0) + (0.25 if surely else 0.0)
@@ -137,6 +142,16 @@ def _finding(track: Track, change: NDArray[np.float64], first: int, stop: int) -
     if seconds >= _STILL_SECONDS:
         return Finding("still_picture", start, end, 0.1, 0.9, middle, f"one still picture for {seconds:.2f} s")
     return None
+
+
+def _slows(still: Bytes, before: Sequence[Bytes]) -> bool:
+    """Whether each of the last two steps into (H, W) `still` is shorter than the one before it: fine texture hides that from
+    the change of the picture, not from the flow."""
+    if len(before) < 3:
+        return False
+    shown = [*before[-3:], still]
+    speeds = [float(np.hypot(*np.moveaxis(flow(a, b), 2, 0)).mean()) for a, b in pairwise(shown)]
+    return speeds[2] <= _SLOWS[0] * speeds[1] and speeds[1] <= _SLOWS[1] * speeds[0]
 
 
 def _after(track: Track, change: NDArray[np.float64], first: int, stop: int) -> tuple[bool, str]:

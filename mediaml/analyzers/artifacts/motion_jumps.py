@@ -39,6 +39,7 @@ _UNEXPLAINED = 0.72  # of the change that may be left after following the motion
 _STEADY, _STEADY_ALONG = 0.8, 0.9  # cosines: of the motion before and after, and of the leap with both
 _STEADY_LEAP, _STEADY_SPEED = 1.8, 1.0  # times; px of 256x144 a frame
 _SURE_LEAP, _SURE_ALONG, _SURE_UNEXPLAINED = 2.0, 0.75, 0.72
+_CLEAR_LEAP, _CLEAR_COSINE, _CLEAR_UNEXPLAINED = 1.65, 0.93, 0.35  # of flow that explains nearly all
 _LONGER, _FAST = (
     1.3,
     4.0,
@@ -112,7 +113,9 @@ class _Motion:
 
     @property
     def is_sure(self) -> bool:
-        return self.times >= _SURE_LEAP and self.along >= _SURE_ALONG and self.unexplained <= _SURE_UNEXPLAINED
+        long = self.times >= _SURE_LEAP and self.along >= _SURE_ALONG and self.unexplained <= _SURE_UNEXPLAINED
+        clear = min(self.along, self.steady) >= _CLEAR_COSINE and self.unexplained <= _CLEAR_UNEXPLAINED
+        return long or (clear and self.times >= _CLEAR_LEAP)
 
 
 def leap_between(a: Bytes, b: Bytes, c: Bytes, d: Bytes, times: float) -> Leap:
@@ -145,32 +148,34 @@ def _block_change(one: Bytes, other: Bytes) -> NDArray[np.float32]:
 
 
 def _motion(a: Bytes, b: Bytes, c: Bytes, d: Bytes) -> _Motion:
-    before, leap, after = (_flow(one, other) for one, other in ((a, b), (b, c), (c, d)))
+    before, leap, after = (flow(one, other) for one, other in ((a, b), (b, c), (c, d)))
     speeds = [float(np.percentile(np.hypot(f[..., 0], f[..., 1]), _FAST_PERCENTILE)) for f in (before, leap, after)]
     usual = (speeds[0] + speeds[2]) / 2
     return _Motion(
         times=speeds[1] / max(speeds[0], speeds[2], _MOVING),
-        along=_cosine(leap, before + after),
-        steady=_cosine(before, after),
+        along=cosine(leap, before + after),
+        steady=cosine(before, after),
         speed=speeds[1],
         lost=max(1.0, round(speeds[1] / max(usual, _MOVING)) - 1.0),
         unexplained=_unexplained(b, c, leap),
     )
 
 
-def _cosine(one: Flow, other: Flow) -> float:
+def cosine(one: Flow, other: Flow) -> float:
+    """Between two (H, W, 2) flows, -1 to 1: whether they go the same way."""
     return float((one * other).sum() / (np.sqrt((one**2).sum() * (other**2).sum()) + 1e-9))
 
 
-def _unexplained(one: Bytes, other: Bytes, flow: Flow) -> float:
-    """Share of the difference between two (H, W) frames that is left after following `flow`."""
+def _unexplained(one: Bytes, other: Bytes, moved: Flow) -> float:
+    """Share of the difference between two (H, W) frames that is left after following `moved`."""
     y, x = np.indices(one.shape, np.float32)
-    followed = cv2.remap(other, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+    followed = cv2.remap(other, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
     left, change = (float(cv2.absdiff(picture, one).mean()) for picture in (followed, other))
     return left / change if change > 0 else 0.0
 
 
-def _flow(one: Bytes, other: Bytes) -> Flow:
+def flow(one: Bytes, other: Bytes) -> Flow:
+    """Where each sample of (H, W) `one` is in `other`: (H, W, 2) px."""
     return np.asarray(_finder().calc(one, other, None), np.float32)  # type: ignore[call-overload]
 
 
