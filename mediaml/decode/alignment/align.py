@@ -113,7 +113,7 @@ def align_signals(
     where that is known; else they are sought. anchor: what the first picture says of its time, where that is known."""
     known = windows is not None
     windows = windows or _active_windows(distorted, reference)
-    tracks = whole = _track(distorted, windows[0], known), _track(reference, windows[1], known)
+    tracks = whole = _track(distorted, windows[0]), _track(reference, windows[1])
     found = find_path(*tracks, anchor)
     similar = _similarity(*tracks, found)
     if similar is not None and similar < _SUSPECT and not known:
@@ -145,10 +145,10 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
     return active if similar[1] > similar[0] + 0.01 else whole
 
 
-def _track(signal: Signal, window: Window, known: bool = False) -> Track:
+def _track(signal: Signal, window: Window) -> Track:
     if window.differs(Window(), 1e-6):
         thumbs = windowed_thumbs(signal, window)
-        return Track(thumbs, signal.pts_seconds, from_past=signal.from_past, registered=known)
+        return Track(thumbs, signal.pts_seconds, from_past=signal.from_past, registered=False)
     return Track(signal.thumbs, signal.pts_seconds, signal.detail, from_past=signal.from_past)
 
 

@@ -15,8 +15,8 @@ One unit is what neighbouring reference frames differ by hereabouts, or the codi
 the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
 no evidence of time. That share is great for innovations, and small for plain errors, which add up over a scene: nine frames
 away is plain to see where one is not. But where the error outweighs the motion by far, a coder is late by about a frame
-throughout: plain errors count only beyond what `LAGS` steps make. Where it is not sure which parts of the pictures show the
-same, an error is of place as well as of coding, and the great share holds for both.
+throughout: plain errors count only beyond what `LAGS` steps make. Thumbnails of a part of a picture are interpolated: their
+errors are of place as well as of coding, and the great share holds for both.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Track:
     gain, offset   levels that `means` are brought to
     from_past    (N,) pictures that hold nothing of later ones (P pictures); None where that is not known
     texture      what detail counts for beside luma
-    registered   whether it is known which part of the other file's pictures these show; where it is guessed, errors are of
-                 place too, and a slow zoom brings them in line with other times
+    registered   whether they are of the whole picture; those of a part are interpolated, so that errors are of place too, and
+                 a slow zoom brings them in line with other times
     """
 
     means: NDArray[Any]
