@@ -79,10 +79,7 @@ def find_geometry(
     matrix = np.median(np.stack(maps), axis=0)
     working = _working_size(sizes[0], sizes[1])
     _refuse_turned(matrix, distorted.path)
-    spans = [
-        Span(matrix[axis, 2] / working[axis], (matrix[axis, axis] * working[axis] + matrix[axis, 2]) / working[axis])
-        for axis in (0, 1)
-    ]
+    spans = [_span(matrix, axis, working) for axis in (0, 1)]
     tolerance = [_TOLERANCE_PIXELS / w for w in working]
     for axis, span in enumerate(spans):
         _refuse_shifted(span, tolerance[axis], axis, sizes[1][axis], distorted.path)
@@ -91,6 +88,12 @@ def find_geometry(
         return Geometry()
     crops = _nearby(pairs, crops, sizes)
     return Geometry(crops, _notes(crops)) if _fits_better(pairs, crops, sizes) else Geometry()
+
+
+def _span(matrix: NDArray[np.float64], axis: int, working: tuple[int, int]) -> Span:
+    """Half-way across the picture: what is left of a turn or a shear moves opposite edges to opposite sides."""
+    size, begin = working[axis], matrix[axis, 2] + matrix[axis, 1 - axis] * working[1 - axis] / 2
+    return Span(begin / size, (matrix[axis, axis] * size + begin) / size)
 
 
 def _fits_better(pairs: Pairs, crops: Crops, sizes: list[tuple[int, int]]) -> bool:

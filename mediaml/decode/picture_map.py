@@ -17,7 +17,7 @@ _FAINT = 0.005  # contrast of key points, of full scale: blurred and dark pictur
 _INLIERS = 25
 _STILL_PIXELS = 0.5  # at the pictures' size; a few key points in one place tell no more than that they stay
 _STEPS, _STEP_GAIN, _BLUR = 50, 1e-4, 5
-_MOST_MOVED = 4.0  # pixels at a corner, by which the whole pictures may correct the key points
+_MOST_MOVED = 8.0  # pixels at a corner, by which the whole pictures may correct the key points
 
 Luma = NDArray[np.uint8]
 Map = NDArray[np.float64]

@@ -398,3 +398,17 @@ def test_a_sheared_or_turned_encode_is_refused(tmp_path: Path, matrix: list[list
     b = video(make_clip(tmp_path / "b.mp4", mapped, options={"crf": "34"}))
     with pytest.raises(GeometryDiffers, match=word):
         plan_pair(b, a)
+
+
+def test_a_slight_crop_of_a_slow_zoom(shared_data: Path, tmp_path: Path) -> None:
+    """Whole thumbnails of the encode fit those of other times better, as the camera zooms; within the crop they do not."""
+    from tests.real_clips import frames_of
+
+    shown = frames_of(shared_data / "video/pytorch+torchcodec/test/resources/nasa_13013.mp4", 70, (320, 180))
+    cut = [
+        np.concatenate([p[4:176, 4:316].ravel(), p[180:].reshape(2, 90, 160)[:, 2:88, 2:158].ravel()]) for p in shown
+    ]
+    encode = write(tmp_path / "e.mp4", [c.reshape(-1, 312) for c in cut[5:]], crf=30)
+    plan = plan_pair(video(encode), video(write(tmp_path / "r.mp4", shown, crf=4)))
+    assert plan.crops == (None, Crop(4, 4, 312, 172))
+    assert plan.alignment is not None and plan.alignment.reference_index.tolist() == list(range(5, 70))

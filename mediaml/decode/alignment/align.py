@@ -147,7 +147,8 @@ def _active_windows(distorted: Signal, reference: Signal) -> tuple[Window, Windo
 
 def _track(signal: Signal, window: Window) -> Track:
     if window.differs(Window(), 1e-6):
-        return Track(windowed_thumbs(signal, window), signal.pts_seconds, from_past=signal.from_past)
+        thumbs = windowed_thumbs(signal, window)
+        return Track(thumbs, signal.pts_seconds, from_past=signal.from_past, registered=False)
     return Track(signal.thumbs, signal.pts_seconds, signal.detail, from_past=signal.from_past)
 
 
@@ -173,7 +174,7 @@ def _try_zooms(
             if across == down == 1.0 or (across != 1.0 and down != 1.0 and across != down):
                 continue
             window = Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2)
-            zoomed = Track(windowed_thumbs(tracks[1], window), tracks[1].pts_seconds)
+            zoomed = Track(windowed_thumbs(tracks[1], window), tracks[1].pts_seconds, registered=False)
             tried = _similarity(few, zoomed, first_path(few, zoomed)) or 0.0
             if tried > best[3] + 0.01:
                 best = ((Window(), window), (tracks[0], zoomed), path, tried)

@@ -15,7 +15,8 @@ One unit is what neighbouring reference frames differ by hereabouts, or the codi
 the error that grows as it drowns the difference: in a static scene the coder shows whichever picture was cheapest, which is
 no evidence of time. That share is great for innovations, and small for plain errors, which add up over a scene: nine frames
 away is plain to see where one is not. But where the error outweighs the motion by far, a coder is late by about a frame
-throughout: plain errors count only beyond what `LAGS` steps make.
+throughout: plain errors count only beyond what `LAGS` steps make. Thumbnails of a part of a picture are interpolated: their
+errors are of place as well as of coding, and the great share holds for both.
 """
 
 from __future__ import annotations
@@ -126,9 +127,10 @@ def _block(
         least = found.min(1)
     floored, step = moves + np.float32(FLOOR), moves + np.float32(_LEAST)
     known, drowned = np.minimum(floored, error + np.float32(FLOOR)), error**2 / step
-    sure, unit = (known + np.float32(theta**2) * drowned for theta in (STILL, THETA))
+    still_share = STILL if distorted.registered and reference.registered else THETA
+    sure, unit = (known + np.float32(theta**2) * drowned for theta in (still_share, THETA))
     late = np.float32(LAGS) * step * error**2 / (error**2 + (np.float32(OVER) * floored) ** 2)
-    plain = np.clip((found - (least + late)[:, None]) / sure[:, None], 0, CAP)
+    plain = np.minimum(np.maximum(found - (least + late)[:, None], 0) / sure[:, None], CAP)
     count = stop - start
     running = np.zeros((count, lanes.states), np.float32)
     holding = np.zeros((count, lanes.width), np.float32)

@@ -52,6 +52,8 @@ class Track:
     gain, offset   levels that `means` are brought to
     from_past    (N,) pictures that hold nothing of later ones (P pictures); None where that is not known
     texture      what detail counts for beside luma
+    registered   whether they are of the whole picture; those of a part are interpolated, so that errors are of place too, and
+                 a slow zoom brings them in line with other times
     """
 
     means: NDArray[Any]
@@ -61,6 +63,7 @@ class Track:
     offset: float = 0.0
     from_past: NDArray[np.bool_] | None = None
     texture: float = 1.0
+    registered: bool = True
 
     def __len__(self) -> int:
         return len(self.pts_seconds)

@@ -71,7 +71,7 @@ def steady_path(
     shift = np.diff(base, prepend=base[0]) * phases
     lanes = Lanes(low, part, 2 * reach + 2, 2 * reach * phases, phases, shift)
     search = _Search(lanes, base * phases, len(reference), anchor)
-    step = float(np.median(np.diff(places))) if len(places) > 1 else 1.0
+    step = float(np.diff(places).max()) if len(places) > 1 else 1.0
     near = np.clip(np.floor(places + lags + 1e-9).astype(np.int64), 0, len(reference) - 1)
     for rows in evidence(distorted, reference, first, near, search.lanes):
         search.advance(rows)
@@ -204,7 +204,7 @@ class _Search:
         return np.where(new, -1 - (who + up), self._places + across)
 
     def path(self, step: float, slack: float) -> Steady:
-        """step: reference frames that a distorted one takes; slack: by how much the lanes' places are too great."""
+        """step: reference frames that the longest distorted one takes; slack: by how much the lanes' places are too great."""
         places = self.lanes.low[-1] + self.lanes.part[-1] + self._numbers / self.lanes.phases - slack
         running, held = (
             costs + END * (self._last + 1 - step - shown > max(1.0, step) - 0.02)

@@ -18,6 +18,7 @@ from mediaml.decode.kept import KEPT_BYTES, KeptFrames, room_for
 from mediaml.decode.pair.format import PairFormat, pair_format
 from mediaml.decode.pair.pictures import Crop
 
+_FINE = 1e-3  # of a picture's side: a crop of two samples can move a slow zoom by seconds
 _CONTRADICTS = 0.5  # units of an anchor, by which the path's first frame fits worse
 
 
@@ -103,7 +104,8 @@ def _refined(
     kept: Sequence[KeptFrames] | None,
 ) -> Alignment:
     """The alignment again, where more is known than thumbnails told: the crop, or when the first picture is from."""
-    moved = found.distorted_window.differs(windows[0]) or found.reference_window.differs(windows[1])
+    before = found.distorted_window, found.reference_window
+    moved = any(a.differs(b, _FINE) for a, b in zip(before, windows, strict=True))
     pairs = found.pairs()
     start = max(0, int(pairs[0, 1] - pairs[0, 0]))
     anchor = find_anchor(files, signals, windows, start, max_pixels, kept)
