@@ -16,8 +16,8 @@ _MEDIAN = 3  # px: a coder's ripple of one level on a plateau goes, borders stay
 _PLATEAU = 6  # px of one level on either side of a border
 _BETWEEN = 3  # px at most that rise from one plateau to the next
 _COARSE, _EDGE = 3, 12  # levels: smaller steps belong to any 8-bit gradient, larger ones are edges of the picture
-_SHARE = 0.003  # of the picture: coarse borders, two pixels wide
-_RATIO = 0.4  # coarse borders to fine ones: a sound gradient steps by one level, seldom by two
+_SHARE = 0.001  # of the picture: coarse borders, two pixels wide
+_RATIO = 0.5  # coarse borders to fine ones: a sound gradient steps by one level, seldom by two
 _JOIN_SECONDS = 1.0
 _MINIMUM_SECONDS = 1.4  # three samples
 
@@ -27,8 +27,8 @@ class Banding(Detector):
 
     A border lies where six pixels of one level meet six of another, along a row or a column, with at most three rising
     pixels between. Gradients of a sound 8-bit picture step by one level, now and then by two; in banded ones levels are
-    missing. A picture is banded where borders of three to twelve levels lie on 0.3 % of it and are at least two fifths
-    as many as those of one or two levels. CAMBI, which is in `cambi`, counts steps of up to one 8-bit level at its defaults:
+    missing. A picture is banded where borders of three to twelve levels lie on 0.1 % of it and are at least half as
+    many as those of one or two levels. CAMBI, which is in `cambi`, counts steps of up to one 8-bit level at its defaults:
     it says how visible the quantisation of any gradient is, and falls where the bands get coarser.
     severity  0.3 where the steps are three levels to 1 at eight, in the mean
     """
@@ -51,7 +51,7 @@ class Banding(Detector):
                 "band_ratio",
                 "float32",
                 "1",
-                "such borders to those of 1 or 2 levels; above 0.4 levels are missing; null for tiny pictures",
+                "such borders to those of 1 or 2 levels; above 0.5 levels are missing; null for tiny pictures",
                 minimum=0,
                 nullable=True,
             ),
