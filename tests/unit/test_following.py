@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -175,7 +176,7 @@ def test_leaving_early_ends_all_threads(tmp_path: Path, shown: list[Picture]) ->
     assert following is not None
 
     def leave() -> None:
-        with following:
+        with closing(following):
             first_of(following)
             raise KeyboardInterrupt
 
@@ -187,7 +188,7 @@ def test_leaving_early_ends_all_threads(tmp_path: Path, shown: list[Picture]) ->
 def test_the_plan_is_whole_where_nobody_takes_the_frames(tmp_path: Path, shown: list[Picture]) -> None:
     following = follow_pair(*pair(tmp_path, shown[3:], shown), keep_bytes=KEEP_BYTES)
     assert following is not None
-    with following:
+    with closing(following):
         first_of(following)
         pairs = following.finish().pairs
         assert pairs is not None and pairs.tolist() == [[i, i + 3] for i in range(len(shown) - 3)]

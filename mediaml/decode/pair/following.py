@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,15 +60,8 @@ class FollowedPair:
         sizes = [expected_frame_bytes(file) or 0.0 for file in files]
         self.live = tuple(LiveFrames(f, room, s, max_pixels) for f, s in zip(files, sizes, strict=True))
 
-    def __enter__(self) -> FollowedPair:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
+        """Ends all threads; to be called whatever happens."""
         for live in self.live:
             live.close()
         if self._thread is not None:

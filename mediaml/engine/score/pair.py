@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -153,7 +154,7 @@ def score_followed(
     progress: Progress | None,
 ) -> ScoreResult:
     """Scores a pair while it is decoded for alignment. Raises as `score`."""
-    with following:
+    with closing(following):
         began = time.perf_counter()
         scoring = Scoring(chosen, device, following.distorted, progress)
         head = following.begin()
