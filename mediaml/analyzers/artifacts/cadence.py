@@ -31,6 +31,7 @@ _CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
 _UNEVEN_SECONDS = 2.0  # looked at on each side
+_UNSURE = 0.4  # confidence, below what profiles ask for
 _STALLED = 0.6  # of the usual step before it: after a smaller one motion catches up, and nothing is lost
 _JOIN_SECONDS, _JOIN_DROPS_SECONDS, _JOIN_SURE_SECONDS = 1.2, 0.9, 1.8
 
@@ -44,6 +45,7 @@ class Cadence(Detector):
               are animation on twos or threes, or video at a lower rate, and no finding; `repeat_share` tells. Where motion
               leaps by itself (hand-held, flickering), lost frames cannot be told and are not reported
     severity  repeated: a second's share of repeats, 0.3 to 1; dropped: by the frames lost; pulldown: 0.3
+    confidence  by the repeats or leaps; of two leaps neither of which the flow is sure of 0.4: a hand makes such, too
     """
 
     spec = Spec(
@@ -94,7 +96,8 @@ class Cadence(Detector):
         enough = [(a, b) for a, b in groups if ((stalls[:, 0] < b) & (stalls[:, 1] > a)).sum() >= _LEAST_REPEATS]
         found += [_repeats(track, a, b, uneven) for a, b in enough]
         lost = _lost(track, change, repeated)
-        return found + [_drops(track, a, b, lost) for a, b in _leap_spans(track, lost)]
+        sure = np.append(track["sure_before_last"][1:], 0.0) > 0
+        return found + [_drops(track, a, b, lost, sure=bool(sure[a:b].any())) for a, b in _leap_spans(track, lost)]
 
     def facts(self, track: Track) -> Mapping[str, Any]:
         change = np.nan_to_num(track["change"])
@@ -242,9 +245,11 @@ def _repeats(track: Track, first: int, stop: int, repeated: NDArray[np.bool_]) -
     return Finding("repeated_frames", start, end, severity, 0.6 + 0.4 * ramp(count, 1, 5), start, message)
 
 
-def _drops(track: Track, first: int, stop: int, lost: NDArray[np.float64]) -> Finding:
+def _drops(track: Track, first: int, stop: int, lost: NDArray[np.float64], *, sure: bool) -> Finding:
+    """`sure`: the flow is sure of one leap at least. Two leaps of which it is not are what a hand makes now and then."""
     places = int((lost[first:stop] > 0).sum())
+    confidence = 0.5 + 0.4 * ramp(places, 1, 4) if sure or places > _LEAST_LEAPS else _UNSURE
     total, start, end = int(lost[first:stop].sum()), track.start[first], track.end[stop - 1]
     message = f"motion leaps {places} time{'s' if places > 1 else ''}: about {total} frames are missing"
     severity = 0.3 + 0.7 * ramp(total, 1, 15)
-    return Finding("dropped_frames", start, end, severity, 0.5 + 0.4 * ramp(places, 1, 4), start, message)
+    return Finding("dropped_frames", start, end, severity, confidence, start, message)
