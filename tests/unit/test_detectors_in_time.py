@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mediaml.analyzers.artifacts.black import Black
-from mediaml.analyzers.artifacts.cadence import Cadence
+from mediaml.analyzers.artifacts.cadence import Cadence, without_cuts
 from mediaml.analyzers.artifacts.exposure import Exposure
 from mediaml.analyzers.artifacts.freeze import Freeze
 from mediaml.analyzers.artifacts.leader import Leader
@@ -288,3 +288,11 @@ def test_colour_bars_and_slates() -> None:
     assert (found[0]["start_seconds"], found[0]["end_seconds"]) == pytest.approx((0.8, 1.8))
     assert (found[1]["start_seconds"], found[1]["end_seconds"]) == pytest.approx((2.0, 3.4))
     assert small_spans(Leader(), panning(60, step=0.0)) == []
+
+
+def test_drawings_on_twos_in_fast_motion_are_no_cuts() -> None:
+    twos = np.tile([28.0, 0.0], 10)
+    assert np.array_equal(without_cuts(twos)[3:-3], twos[3:-3])
+    cut = np.full(15, 3.0)
+    cut[7] = 40.0
+    assert without_cuts(cut).tolist() == np.where(cut == 40, 0, cut).tolist()

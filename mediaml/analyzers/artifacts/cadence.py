@@ -27,7 +27,7 @@ _HELD_SHARE = 0.3  # of repeats from which on pictures are drawn on twos or thre
 _HELD_WINDOW = 13  # frames
 _REGULAR, _LEAST_STEP = 4, 4  # repeats at equal distance that make a pattern, and the least distance in frames
 _LEAST_REPEATS = 2  # stalls with repeats in one span: a single one, however uneven, is no finding
-_CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the median change around: fast motion is no cut
+_CUT, _CUT_TIMES = 25.0, 2.5  # levels, and times the third largest change around: fast motion is no cut
 _LEAST_LEAPS = 2  # in one span: a single leap is also how motion starts, and how a jump cut looks
 _UNEVEN = 0.18  # change from step to step, as a logarithm, of motion that leaps by itself
 _UNEVEN_SECONDS = 2.0  # looked at on each side
@@ -153,9 +153,9 @@ def _drawings(leaps: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def without_cuts(change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) the changes, 0 at cuts."""
+    """(N,) the changes, 0 at cuts: far above all but two of those around, which in drawings on twos are every other one 0."""
     around = np.lib.stride_tricks.sliding_window_view(np.pad(change, _AROUND), 2 * _AROUND + 1)
-    return np.where(change > np.maximum(_CUT, _CUT_TIMES * np.median(around, axis=1)), 0.0, change)
+    return np.where(change > np.maximum(_CUT, _CUT_TIMES * np.sort(around, axis=1)[:, -3]), 0.0, change)
 
 
 def usual_change(change: NDArray[np.float64]) -> NDArray[np.float64]:
