@@ -24,6 +24,8 @@ _MINIMUM_SECONDS = 0.4
 _STILL_SECONDS = 1.0
 _CUT, _CUT_TIMES = 6.0, 2.5  # levels, and times the change before: a cut, after which nothing moves
 _RESTS, _RESTS_STEPS = 0.6, 8  # of the usual one of so many steps before: the last two stay below it if motion rests
+_SETTLES, _SETTLED = 4, 0.1  # steps after a cut, and a part of it: an encoder takes so many to draw the picture well
+_SLOWING = 4
 _SLOWS = 0.6, 0.85  # of the flow of the step before: the last step, and the one before it, if motion comes to rest
 _FLAT = 4.0  # levels of spread between blocks under which there is no picture that could freeze
 _LEAP = 1.5  # times the largest of these steps, that the first step after a freeze is when time was lost meanwhile
@@ -173,15 +175,20 @@ def _motion(change: NDArray[np.float64], first: int) -> float:
 
 
 def _is_cut(change: NDArray[np.float64], first: int) -> bool:
-    """Whether the step into frame `first` is a cut, or the one before it: what an encoder still improves is no motion."""
-    for at in range(max(first - 1, 3), first + 1):
-        if change[at] > max(_CUT, _CUT_TIMES * float(np.median(change[at - 3 : at]))):
+    """Whether the step into frame `first` is a cut, or one of the four before it with next to nothing since: what an encoder
+    still improves is no motion."""
+    for at in range(max(first - _SETTLES, 3), first + 1):
+        cut = change[at] > max(_CUT, _CUT_TIMES * float(np.median(change[at - 3 : at])))
+        if cut and (at >= first - 1 or change[at + 1 : first + 1].max() <= _SETTLED * change[at]):
             return True
     return False
 
 
 def _rests(change: NDArray[np.float64], first: int) -> bool:
-    """Whether the last two steps into frame `first` are small ones of the motion before: it slows down to rest."""
+    """Whether motion slows down to rest: the last two steps into frame `first` are small ones of the motion before, or each
+    of the last four is no longer than the one before it and the last at most half of the first of them."""
     steps = change[max(first - _RESTS_STEPS, 0) : first + 1]
     moving = steps[steps > _EQUAL]
-    return len(moving) > 0 and float(steps[-2:].max()) <= _RESTS * float(np.median(moving))
+    last = steps[-_SLOWING:]
+    slows = len(last) == _SLOWING and bool((np.diff(last) <= 0).all()) and float(last[-1]) <= 0.5 * float(last[0])
+    return slows or (len(moving) > 0 and float(steps[-2:].max()) <= _RESTS * float(np.median(moving)))
