@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,3 +97,11 @@ def _write_audio(out: av.container.OutputContainer, stream: av.AudioStream, audi
             out.mux(packet)
     for packet in stream.encode(None):
         out.mux(packet)
+
+
+def texture(width: int, height: int, at: int) -> NDArray[np.uint8]:
+    """(height, width, 3): random blobs, the window starting at column `at` of a wide picture."""
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 255, (height // 14 + 2, (width + 200) // 14, 3), dtype=np.uint8)
+    wide = cv2.resize(small, (width + 200, height), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(wide[:, at : at + width])
