@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mediaml.decode.alignment.align import Alignment, align_signals
 from mediaml.decode.frame_reader import VideoFile
-from mediaml.decode.geometry import Geometry, find_geometry
+from mediaml.decode.geometry import Geometry
 from mediaml.decode.kept import KEPT_BYTES, KeptFrames, expected_frame_bytes, room_for
 from mediaml.decode.pair.format import PairFormat, pair_format
 from mediaml.decode.pair.live import LiveFrames
@@ -97,7 +97,8 @@ class FollowedPair:
             self._thread.join()
         signals = [live.signal() for live in self.live]
         known = self._head.geometry if self._head is not None and self._head.geometry.checked else None
-        return plan_of(self._files, self._form, self._scale_to, signals, self._max_pixels, None, known)
+        plan, _ = plan_of(self._files, self._form, self._scale_to, signals, self._max_pixels, None, known)
+        return plan
 
     def agrees(self, plan: PairPlan, scored: NDArray[np.int64]) -> bool:
         """Whether pairs (K, 2) scored before `finish` are the first of its plan, and in its form."""
@@ -123,9 +124,7 @@ class FollowedPair:
         signals = self.live[0].signal(0, counts[0]), self.live[1].signal(0, counts[1])
         kept = [_all_of(live) for live in self.live]
         try:
-            found = align_signals(signals[0], signals[1], self._files[0].path, self._files[1].path)
-            geometry = find_geometry(*self._files, found, self._max_pixels, kept)
-            plan = plan_of(self._files, self._form, self._scale_to, signals, self._max_pixels, kept, geometry)
+            plan, geometry = plan_of(self._files, self._form, self._scale_to, signals, self._max_pixels, kept)
         except MediaError:
             return None
         assert plan.alignment is not None

@@ -68,7 +68,8 @@ def plan_pair(
         return PairPlan(distorted, reference, form, None, notes=(*notes, "not aligned: frame i against frame i"))
     kept = room_for((distorted, reference), keep_bytes)
     signals = read_signals((distorted, reference), max_pixels=max_pixels, kept=kept)
-    return plan_of((distorted, reference), form, scale_to, signals, max_pixels, kept)
+    plan, _ = plan_of((distorted, reference), form, scale_to, signals, max_pixels, kept)
+    return plan
 
 
 def plan_of(
@@ -79,9 +80,9 @@ def plan_of(
     max_pixels: int | None = None,
     kept: Sequence[KeptFrames] | None = None,
     geometry: Geometry | None = None,
-) -> PairPlan:
-    """The plan of a pair of which alignment knows the pictures, and perhaps the `geometry`. Raises ContentDiffers,
-    GeometryDiffers, MediaError of either file."""
+) -> tuple[PairPlan, Geometry]:
+    """The plan of a pair of which alignment knows the pictures, and its geometry, where that is not known. Raises
+    ContentDiffers, GeometryDiffers, MediaError of either file."""
     distorted, reference = files
     found = align_signals(signals[0], signals[1], distorted.path, reference.path)
     if geometry is None:
@@ -92,7 +93,8 @@ def plan_of(
         form = replace(form, size=_cropped_size(form.size, scale_to, distorted, reference, geometry))
     scaled = _scaling_notes(distorted, reference, form.size, geometry.crops)
     notes = (*scaled, *form.notes, *geometry.notes, *alignment_notes(found, cropped=any(geometry.crops)))
-    return PairPlan(distorted, reference, form, found, geometry.crops, notes, tuple(kept) if kept else None)
+    plan = PairPlan(distorted, reference, form, found, geometry.crops, notes, tuple(kept) if kept else None)
+    return plan, geometry
 
 
 def _refined(
